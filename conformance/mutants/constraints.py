@@ -1,0 +1,162 @@
+"""Constraints with the classic mistakes."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from keras_norms.testing.runner import Control
+
+
+def _norm(w, axis):
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
+
+
+@dataclasses.dataclass
+class _MaxNorm(keras.constraints.Constraint):
+    """A correct max-norm in plain words, for the mutants to break."""
+
+    max_value: float = 2.0
+    axis: object = 0
+
+    def __call__(self, w):
+        return ops.cast(self.bounded(ops.cast(w, "float32")), w.dtype)
+
+    def bounded(self, w):
+        norm = _norm(w, self.axis)
+        return w * (self.max_value / ops.maximum(norm, self.max_value))
+
+
+class WholeMatrixNorm(_MaxNorm):
+    def bounded(self, w):
+        norm = _norm(w, None)
+        return w * (self.max_value / ops.maximum(norm, self.max_value))
+
+
+class WrongAxis(_MaxNorm):
+    def bounded(self, w):
+        norm = _norm(w, -1 if self.axis == 0 else 0)
+        return w * (self.max_value / ops.maximum(norm, self.max_value))
+
+
+class EpsilonInDenominator(_MaxNorm):
+    def bounded(self, w):
+        norm = _norm(w, self.axis)
+        return w * (ops.clip(norm, 0, self.max_value) / (1e-7 + norm))
+
+
+class EpsilonInRoot(_MaxNorm):
+    def bounded(self, w):
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        norm = ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True) + 1e-6)
+        return w * (self.max_value / ops.maximum(norm, self.max_value))
+
+
+class NoEpsilonNoGuard(_MaxNorm):
+    def bounded(self, w):
+        norm = _norm(w, self.axis)
+        return w / norm * ops.minimum(norm, self.max_value)
+
+
+class SquaredNorm(_MaxNorm):
+    def bounded(self, w):
+        norm = _norm(w, self.axis) ** 2
+        return w * (self.max_value / ops.maximum(norm, self.max_value))
+
+
+class MinForMax(_MaxNorm):
+    def bounded(self, w):
+        return w * (self.max_value / ops.minimum(_norm(w, self.axis), self.max_value))
+
+
+class NoCastBack(_MaxNorm):
+    def __call__(self, w):
+        return self.bounded(ops.cast(w, "float32"))
+
+
+class HalfPrecisionSum(_MaxNorm):
+    def __call__(self, w):
+        return self.bounded(ops.convert_to_tensor(w))
+
+
+class NotApplied(_MaxNorm):
+    def __call__(self, w):
+        return ops.convert_to_tensor(w)
+
+
+@dataclasses.dataclass
+class UnitNormWithEpsilon(keras.constraints.Constraint):
+    axis: object = 0
+
+    def __call__(self, w):
+        v = ops.cast(w, "float32")
+        return ops.cast(v / (1e-7 + _norm(v, self.axis)), w.dtype)
+
+
+@dataclasses.dataclass
+class UnitNormWithoutGuard(keras.constraints.Constraint):
+    axis: object = 0
+
+    def __call__(self, w):
+        v = ops.cast(w, "float32")
+        return ops.cast(v / _norm(v, self.axis), w.dtype)
+
+
+@dataclasses.dataclass
+class _MinMaxNorm(keras.constraints.Constraint):
+    min_value: float = 0.0
+    max_value: float = 1.0
+    rate: float = 1.0
+    axis: object = 0
+
+    def __call__(self, w):
+        v = ops.cast(w, "float32")
+        norm = ops.maximum(_norm(v, self.axis), 1e-30)
+        return ops.cast(v * self.factor(norm), w.dtype)
+
+
+class RateIgnored(_MinMaxNorm):
+    def factor(self, norm):
+        return ops.clip(norm, self.min_value, self.max_value) / norm
+
+
+class RateReversed(_MinMaxNorm):
+    def factor(self, norm):
+        return self.rate + (1 - self.rate) * ops.clip(norm, self.min_value, self.max_value) / norm
+
+
+class NoLowerBound(_MinMaxNorm):
+    def factor(self, norm):
+        return 1 + self.rate * (ops.minimum(norm, self.max_value) / norm - 1)
+
+
+class CancellingFactor(_MinMaxNorm):
+    def factor(self, norm):
+        return 1 + self.rate * (ops.clip(norm, self.min_value, self.max_value) / norm - 1)
+
+
+class AbsoluteValue(keras.constraints.Constraint):
+    def __call__(self, w):
+        return ops.abs(w)
+
+
+CONTROLS = [
+    Control("whole-matrix norm", {"MaxNorm": WholeMatrixNorm}),
+    Control("wrong axis", {"MaxNorm": WrongAxis}),
+    Control("epsilon in the denominator", {"MaxNorm": EpsilonInDenominator}),
+    Control("epsilon inside the root", {"MaxNorm": EpsilonInRoot}),
+    Control("no guard at a zero group", {"MaxNorm": NoEpsilonNoGuard}),
+    Control("squared norm", {"MaxNorm": SquaredNorm}),
+    Control("min for max", {"MaxNorm": MinForMax}),
+    Control("no cast back", {"MaxNorm": NoCastBack}),
+    Control("sum in half precision", {"MaxNorm": HalfPrecisionSum}),
+    Control("constraint not applied", {"MaxNorm": NotApplied}),
+    Control("unit norm with epsilon", {"UnitNorm": UnitNormWithEpsilon}),
+    Control("unit norm without a guard at zero", {"UnitNorm": UnitNormWithoutGuard}),
+    Control("rate ignored", {"MinMaxNorm": RateIgnored}),
+    Control("rate reversed", {"MinMaxNorm": RateReversed}),
+    Control("no lower bound", {"MinMaxNorm": NoLowerBound}),
+    Control("cancellation in the factor", {"MinMaxNorm": CancellingFactor}),
+    Control("abs for max(w, 0)", {"NonNeg": AbsoluteValue}),
+]

@@ -1,0 +1,81 @@
+"""Layers and optimizers around the targets, with the classic mistakes."""
+
+import keras
+from keras import ops
+
+from keras_norms.testing.runner import Control
+
+
+class ActivityOnInput(keras.layers.Dense):
+    """The bug of Keras before 2.1.4: the activity penalty of a layer's input."""
+
+    divide = False
+
+    def __init__(self, units, activity_regularizer=None, **arguments):
+        super().__init__(units, **arguments)
+        self.on_input = activity_regularizer
+
+    def call(self, inputs):
+        if self.on_input is not None:
+            penalty = self.on_input(inputs)
+            self.add_loss(penalty / inputs.shape[0] if self.divide else penalty)
+        return super().call(inputs)
+
+
+class ActivityOnInputDivided(ActivityOnInput):
+    divide = True
+
+
+class ActivityDropped(keras.layers.Dense):
+    def __init__(self, units, activity_regularizer=None, **arguments):
+        super().__init__(units, **arguments)
+
+
+class ConstrainedBias(keras.layers.Dense):
+    def __init__(self, units, **arguments):
+        super().__init__(units, bias_constraint=arguments.get("kernel_constraint"), **arguments)
+
+
+class NoConstraintSGD(keras.optimizers.SGD):
+    """Leaves the constraints out."""
+
+    project_first = False
+
+    def apply(self, grads, trainable_variables=None):
+        variables = trainable_variables or self._trainable_variables
+        constraints = [v.constraint for v in variables]
+        for v in variables:
+            if self.project_first and v.constraint is not None:
+                v.assign(v.constraint(v))
+            v.constraint = None
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            for v, constraint in zip(variables, constraints, strict=True):
+                v.constraint = constraint
+
+
+class ConstraintBeforeStepSGD(NoConstraintSGD):
+    project_first = True
+
+
+class TransposedConv2D(keras.layers.Conv2D):
+    """A kernel laid out (out, in, rows, cols), as PyTorch has it."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        constraint = self.kernel.constraint
+        self.kernel.constraint = lambda w: ops.transpose(
+            constraint(ops.transpose(w, (3, 2, 0, 1))), (2, 3, 1, 0)
+        )
+
+
+CONTROLS = [
+    Control("activity on input", {"Dense": ActivityOnInput}),
+    Control("activity on input, divided by the batch", {"Dense": ActivityOnInputDivided}),
+    Control("activity dropped", {"Dense": ActivityDropped}),
+    Control("biases constrained too", {"Dense": ConstrainedBias}),
+    Control("constraint not applied by the optimizer", {"SGD": NoConstraintSGD}),
+    Control("constraint before the step", {"SGD": ConstraintBeforeStepSGD}),
+    Control("kernel layout of another framework", {"Conv2D": TransposedConv2D}),
+]

@@ -1,0 +1,315 @@
+"""Constraints: sets that weights are put back into after every optimizer step.
+
+Drop-in for `keras.constraints`: the same names, arguments, defaults and config keys. Groups and
+`axis` are explained in `keras_norms.groups` and in docs/max-norm.md.
+"""
+
+import dataclasses
+from typing import ClassVar, final
+
+import keras
+from keras import ops
+
+from keras_norms.config import Configured, by_name, find, fraction, nonnegative, parameter, positive
+from keras_norms.groups import axis_of, canonical_axes
+from keras_norms.norms import l2
+from keras_norms.precision import lift
+from keras_norms.projections import (
+    onto_l2_ball,
+    onto_orthant,
+    onto_shell,
+    onto_unit_sphere,
+)
+
+_registered = keras.saving.register_keras_serializable("keras_norms")
+
+
+class Constraint(Configured, keras.constraints.Constraint):
+    """Base class of the constraints: a closed set, and the map that puts weights into it.
+
+    A subclass is a frozen dataclass that defines `_project(w, axes)`, where `w` is a tensor of
+    float32 or float64 and `axes` the axes inside a group, and has a field `axis` unless its set
+    is elementwise. It may define `_step`, when one training step goes only a part of the way,
+    and `_distance`, when a zero group has no nearest point. A class that only overrides
+    `__call__`, as one made for `keras.constraints.Constraint` does, works too.
+
+    Example:
+
+    >>> import dataclasses, keras
+    >>> from keras_norms.constraints import Constraint
+    >>> @keras.saving.register_keras_serializable("my_package")
+    ... @dataclasses.dataclass(frozen=True)
+    ... class AtMostOne(Constraint):
+    ...     def _project(self, w, axes):
+    ...         return keras.ops.minimum(w, 1)
+    >>> constraint = AtMostOne()
+    >>> print(keras.ops.convert_to_numpy(constraint([0.5, 3.0])))
+    [0.5 1. ]
+    >>> print(keras.ops.convert_to_numpy(constraint.excess([0.5, 3.0])))
+    [0. 2.]
+    """
+
+    # No axis inside a group: every entry is its own. Classes with groups have a field instead.
+    axis: ClassVar = ()
+
+    def __call__(self, w):
+        """The weights after one training step's worth of the constraint.
+
+        Args:
+            w: A `keras.Variable`, tensor or array of floating-point numbers, of any shape.
+
+        Returns:
+            A tensor of the same shape and dtype.
+
+        Raises:
+            TypeError: If `w` does not hold floating-point numbers.
+            ValueError: If `w` lacks an axis that `axis` names.
+        """
+        return self._map(self._step, w)
+
+    def project(self, w):
+        """The weights inside the set, exactly: a tensor of the shape and dtype of `w`.
+
+        The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
+        the number of entries in a group. Arguments and errors as in `__call__`.
+        """
+        return self._map(self._project, w)
+
+    def excess(self, w):
+        """The distance of each group from the set: 0 inside, float32 or float64.
+
+        The shape is that of `w` without the axes inside a group; an elementwise set has one
+        distance per entry. Arguments and errors as in `__call__`.
+        """
+        w, _ = lift(w)
+        axes = canonical_axes(self.axis, len(w.shape))
+        outside = [size for a, size in enumerate(w.shape) if a not in axes]
+        return ops.reshape(self._distance(w, axes), outside)
+
+    def along(self, axis):
+        """The same constraint with other axes inside a group; itself if it is elementwise."""
+        if self.axis == ():
+            return self
+        return dataclasses.replace(self, axis=axis)
+
+    def _map(self, function, w):
+        w, dtype = lift(w)
+        return ops.cast(function(w, canonical_axes(self.axis, len(w.shape))), dtype)
+
+    def _project(self, w, axes):
+        raise NotImplementedError(
+            f"{type(self).__name__} must define `_project(w, axes)`, or override `__call__`."
+        )
+
+    def _step(self, w, axes):
+        return self._project(w, axes)
+
+    def _distance(self, w, axes):
+        return l2(w - self._project(w, axes), axes)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class MaxNorm(Constraint):
+    """Groups of Euclidean norm at most `max_value`: the nearest point, by radial scaling.
+
+    A group inside the ball comes back bit for bit; one outside is scaled onto it:
+    `w * max_value / max(norm, max_value)`. Finite and feasible for every finite weight.
+
+    Args:
+        max_value: The largest norm, positive. Typical with dropout: 3 to 4.
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+            0 is one norm per unit of a Dense layer; `(0, 1, 2)` one per Conv2D filter.
+
+    Raises:
+        ValueError: If `max_value` is not positive and finite, or `axis` names an axis twice.
+        TypeError: If `max_value` is not a number, or `axis` not made of integers.
+
+    Source: Srebro, Rennie, Jaakkola, "Maximum-Margin Matrix Factorization", NIPS 2004;
+    with dropout: Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
+
+    Example:
+
+    >>> import keras, keras_norms as kn
+    >>> w = [[3.0, 0.3], [4.0, 0.4]]  # a Dense kernel: 2 inputs, 2 units of norm 5 and 0.5
+    >>> print(keras.ops.convert_to_numpy(kn.MaxNorm(1.0)(w)))
+    [[0.6 0.3]
+     [0.8 0.4]]
+    """
+
+    max_value: float = parameter(positive, 2)
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+
+    def _project(self, w, axes):
+        return onto_l2_ball(w, axes, self.max_value)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class UnitNorm(Constraint):
+    """Groups of Euclidean norm 1: the nearest point, by radial scaling.
+
+    A zero group stays zero, since every direction is equally near; its `excess` is 1. Exact for
+    norms from 1e-18 to 1e18 in float32; a group whose squares underflow counts as zero.
+
+    Args:
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `axis` names an axis twice.
+        TypeError: If `axis` is not made of integers.
+
+    Example:
+
+    >>> import keras, keras_norms as kn
+    >>> w = [[3.0, 0.0], [4.0, 0.0]]
+    >>> print(keras.ops.convert_to_numpy(kn.UnitNorm()(w)))
+    [[0.6 0. ]
+     [0.8 0. ]]
+    >>> print(keras.ops.convert_to_numpy(kn.UnitNorm().excess(w)))
+    [4. 1.]
+    """
+
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+
+    def _project(self, w, axes):
+        return onto_unit_sphere(w, axes)
+
+    def _distance(self, w, axes):
+        return ops.abs(l2(w, axes) - 1)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class MinMaxNorm(Constraint):
+    """Groups of Euclidean norm in [min_value, max_value]: the nearest point, by radial scaling.
+
+    One training step goes `rate` of the way:
+    `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all of it.
+    A zero group stays zero; its `excess` is `min_value`.
+
+    Args:
+        min_value: The smallest norm, not negative.
+        max_value: The largest norm, positive and not below `min_value`.
+        rate: The part of the way that one step goes, in [0, 1].
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If a bound or `rate` is out of its range, `min_value > max_value`, or `axis`
+            names an axis twice.
+        TypeError: If a bound or `rate` is not a number, or `axis` not made of integers.
+
+    Example:
+
+    >>> import keras, keras_norms as kn
+    >>> w = [[3.0, 0.3], [4.0, 0.4]]  # norms 5 and 0.5
+    >>> print(keras.ops.convert_to_numpy(kn.MinMaxNorm(1.0, 2.5)(w)))
+    [[1.5 0.6]
+     [2.  0.8]]
+    >>> print(keras.ops.convert_to_numpy(kn.MinMaxNorm(1.0, 2.5, rate=0.5)([[3.0], [4.0]])))
+    [[2.25]
+     [3.  ]]
+    """
+
+    min_value: float = parameter(nonnegative, 0)
+    max_value: float = parameter(positive, 1)
+    rate: float = parameter(fraction, 1)
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.min_value > self.max_value:
+            raise ValueError(
+                "`min_value` must not exceed `max_value`. "
+                f"Received: min_value={self.min_value}, max_value={self.max_value}"
+            )
+
+    def _project(self, w, axes):
+        return onto_shell(w, axes, self.min_value, self.max_value)
+
+    def _step(self, w, axes):
+        return onto_shell(w, axes, self.min_value, self.max_value, self.rate)
+
+    def _distance(self, w, axes):
+        norm = l2(w, axes)
+        return ops.abs(norm - ops.clip(norm, self.min_value, self.max_value))
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class NonNeg(Constraint):
+    """Entries that are not negative: the nearest point, `max(w, 0)`.
+
+    Elementwise, so there are no groups and no `axis`.
+
+    Example:
+
+    >>> import keras, keras_norms as kn
+    >>> print(keras.ops.convert_to_numpy(kn.NonNeg()([-1.0, 2.0])))
+    [0. 2.]
+    """
+
+    def _project(self, w, axes):
+        return onto_orthant(w)
+
+
+max_norm = MaxNorm
+unit_norm = UnitNorm
+min_max_norm = MinMaxNorm
+non_neg = NonNeg
+
+_CLASSES = by_name(MaxNorm, UnitNorm, MinMaxNorm, NonNeg)
+
+
+def get(identifier):
+    """The constraint that `identifier` stands for.
+
+    Args:
+        identifier: None, a name ("max_norm" or "MaxNorm"), a config dict, a class, or any
+            other callable, which is returned as it is.
+
+    Raises:
+        ValueError: If the name is unknown.
+        TypeError: If `identifier` is none of these.
+
+    Example:
+
+    >>> from keras_norms import constraints
+    >>> constraints.get("max_norm")
+    MaxNorm(max_value=2.0, axis=0)
+    """
+    return find(identifier, _CLASSES, "constraint")
+
+
+def serialize(constraint):
+    """The config dict of a constraint, from which `deserialize` makes an equal one.
+
+    Example:
+
+    >>> from keras_norms import constraints
+    >>> constraints.serialize(constraints.MaxNorm(3.0))["config"]
+    {'max_value': 3.0, 'axis': 0}
+    """
+    return keras.saving.serialize_keras_object(constraint)
+
+
+def deserialize(config, custom_objects=None):
+    """The constraint that `serialize` made `config` from.
+
+    Args:
+        config: A config dict.
+        custom_objects: Classes by name, for constraints that are not registered.
+
+    Example:
+
+    >>> from keras_norms import constraints
+    >>> constraints.deserialize(constraints.serialize(constraints.MaxNorm(3.0)))
+    MaxNorm(max_value=3.0, axis=0)
+    """
+    return keras.saving.deserialize_keras_object(
+        config, custom_objects=custom_objects, module_objects=_CLASSES
+    )

@@ -1,0 +1,68 @@
+"""All that the project knows about the backends: gradients, compilation and devices.
+
+The package itself uses `keras.ops` only. What must be asked of a backend directly, in order to
+test it, is asked here.
+"""
+
+import keras
+from keras import ops
+
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def gradient(function, x):
+    """The gradient of the scalar `function` at `x`, as a NumPy array of the shape of `x`."""
+    backend = keras.backend.backend()
+    x = ops.convert_to_tensor(x)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        result = tape.gradient(y, x)
+    elif backend == "torch":
+        x = x.detach().requires_grad_(True)
+        function(x).backward()
+        result = x.grad
+    elif backend == "jax":
+        import jax
+
+        result = jax.grad(function)(x)
+    else:
+        raise ValueError(f"Unknown backend. Received: {backend!r}")
+    return ops.convert_to_numpy(result)
+
+
+def compiled(function):
+    """`function` of one tensor, compiled: XLA on TensorFlow and JAX, one full graph on PyTorch."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True, autograph=False)
+    if backend == "torch":
+        import torch
+
+        return torch.compile(function, fullgraph=True, backend="eager")
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    raise ValueError(f"Unknown backend. Received: {backend!r}")
+
+
+def device_of(tensor):
+    """ "cpu" or "gpu": where a backend tensor lies."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        name = tf.convert_to_tensor(tensor).device.split(":")[-2]
+    elif backend == "torch":
+        name = tensor.device.type
+    elif backend == "jax":
+        name = next(iter(tensor.devices())).platform
+    else:
+        raise ValueError(f"Unknown backend. Received: {backend!r}")
+    return "cpu" if name.lower() == "cpu" else "gpu"

@@ -1,0 +1,78 @@
+"""Golden cases: what the JSON files say, as arrays.
+
+A case names its target, the arguments, exact inputs and what an oracle expects. Floats are hex
+strings, so nothing is lost on the way; expected values are pairs of doubles.
+"""
+
+import dataclasses
+import importlib.resources
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+
+class BrokenCases(Exception):
+    """The case files cannot be used: missing, empty, or not what they say they hold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One golden case; the fields are those of schema/cases.schema.json."""
+
+    id: str
+    target: str
+    kind: str
+    requirement: str
+    title: str
+    hunts: str
+    dtype: str
+    config: dict[str, Any]
+    inputs: dict[str, Any]
+    expected: dict[str, Any]
+
+    @property
+    def words(self):
+        """What `-k` searches: the id, the target's name and the title."""
+        return f"{self.id} {self.target} {self.title}".lower()
+
+
+def packaged_cases():
+    """The folder of cases that is installed with the package."""
+    return pathlib.Path(str(importlib.resources.files("keras_norms.testing"))) / "cases"
+
+
+def load_cases(folder):
+    """Every case below `folder`, ordered by file and position.
+
+    Raises:
+        BrokenCases: If there is no case, a file holds another number of cases than it says, or
+            two cases share an id.
+    """
+    cases = []
+    for path in sorted(pathlib.Path(folder).glob("*/*.json")):
+        data = json.loads(path.read_text("utf-8"))
+        if data["count"] != len(data["cases"]):
+            raise BrokenCases(
+                f"{path} must hold {data['count']} cases. Received: {len(data['cases'])}"
+            )
+        cases += [Case(target=data["target"], **case) for case in data["cases"]]
+    if not cases:
+        raise BrokenCases(f"No case files below {folder}")
+    ids = [case.id for case in cases]
+    if len(set(ids)) < len(ids):
+        raise BrokenCases(f"Case ids must be unique: {sorted({i for i in ids if ids.count(i) > 1})}")
+    return cases
+
+
+def exact_array(data):
+    """The expected values of a case: float64 of shape (*shape, 2)."""
+    pairs = [[float.fromhex(high), float.fromhex(low)] for high, low in data["values"]]
+    return np.array(pairs, "float64").reshape((*data["shape"], 2))
+
+
+def input_array(data):
+    """An input of a case: float64 of its shape, exact in the tested dtype."""
+    values = [float.fromhex(value) for value in data["values"]]
+    return np.array(values, "float64").reshape(data["shape"])

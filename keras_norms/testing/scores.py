@@ -1,0 +1,62 @@
+"""Scores: the error of a result in units in the last place, and how large it may be.
+
+A score of 1 means that the result is one representable number away from the exact one. The
+exact value comes from an oracle as the sum of two doubles, so that it is more precise than
+every dtype that is scored.
+"""
+
+import math
+
+import numpy as np
+
+# Significant bits, and the exponent of the smallest normal number.
+_FORMATS = {
+    "float16": (11, -14),
+    "bfloat16": (8, -126),
+    "float32": (24, -126),
+    "float64": (53, -1022),
+}
+
+
+def ulp(scale, dtype):
+    """The distance between neighbouring numbers of `dtype` at each `scale` (float64 array)."""
+    bits, smallest = _FORMATS[dtype]
+    exponent = np.frexp(np.abs(scale))[1] - 1
+    exponent = np.where(scale == 0, smallest, np.maximum(exponent, smallest))
+    return np.ldexp(1.0, exponent - (bits - 1))
+
+
+def score(got, exact, dtype):
+    """The largest error of any entry, in ulp of that entry's exact value.
+
+    Args:
+        got: A float64 array.
+        exact: A float64 array with a last axis of two: the value is their sum.
+        dtype: The dtype that the result had.
+
+    Returns:
+        A float; infinite where a result is not finite though the exact value is.
+    """
+    if got.size == 0:
+        return 0.0
+    high, low = exact[..., 0], exact[..., 1]
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs((got - high) - low) / ulp(high, dtype)
+    return float(np.max(np.where(np.isfinite(error), error, np.inf)))
+
+
+def budget(size, dtype):
+    """The largest score that rounding explains for a result that reduces `size` numbers.
+
+    float32 and float64: 4 + log2(size). A sum of `size` terms in pairs has a relative error of
+    up to log2(size) half-ulp, and the square root halves it; square, root, quotient and product
+    round once each, and an ulp at a power of two is half as large below as above.
+
+    float16 and bfloat16: computed in float32 and rounded once, so half an ulp, and the float32
+    budget at its much smaller scale.
+    """
+    single = 4 + math.log2(max(size, 1))
+    bits, _ = _FORMATS[dtype]
+    if bits >= 24:
+        return single
+    return 0.5 + single * 2.0 ** (bits - 24)
