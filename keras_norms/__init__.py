@@ -1,8 +1,6 @@
 """Constraints and regularizers for Keras 3: the same on TensorFlow, PyTorch and JAX."""
 
-from keras_norms import constraints, regularizers
-from keras_norms.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer
+from keras_norms import startup
 
 __version__ = "0.1.0"
 
@@ -19,3 +17,15 @@ __all__ = [
     "constraints",
     "regularizers",
 ]
+
+problem = startup.choose_backend()
+if problem is None:
+    from keras_norms import constraints, regularizers
+    from keras_norms.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+    from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer
+else:
+    # No name then, but the command line can still say what is missing.
+    def __getattr__(name):
+        if name in __all__:
+            raise ImportError(problem)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import re
 import keras
 import numpy as np
 
-_FLOAT32 = np.finfo(np.float32)
+_TINY, _HUGE = (float(x) for x in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 def parameter(check, default=dataclasses.MISSING):
@@ -45,12 +45,12 @@ def _plain(value):
 
 def positive(name, value):
     """`value` as a Python float > 0, normal in float32."""
-    return _real(name, value, "positive and finite", _FLOAT32.tiny, _FLOAT32.max)
+    return _real(name, value, "positive and finite", _TINY, _HUGE)
 
 
 def nonnegative(name, value):
     """`value` as a Python float >= 0, finite in float32."""
-    return _real(name, value, "non-negative and finite", 0, _FLOAT32.max)
+    return _real(name, value, "non-negative and finite", 0, _HUGE)
 
 
 def fraction(name, value):

@@ -13,7 +13,7 @@ from keras import ops
 from keras_norms.config import Configured, by_name, find, fraction, nonnegative, parameter, positive
 from keras_norms.groups import axis_of, canonical_axes
 from keras_norms.norms import l2
-from keras_norms.precision import lift
+from keras_norms.precision import lift, lower
 from keras_norms.projections import (
     onto_l2_ball,
     onto_orthant,
@@ -71,7 +71,9 @@ class Constraint(Configured, keras.constraints.Constraint):
         """The weights inside the set, exactly: a tensor of the shape and dtype of `w`.
 
         The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
-        the number of entries in a group. Arguments and errors as in `__call__`.
+        the number of entries in a group. A second projection moves weights by no more than that
+        rounding; those of `MaxNorm` and `NonNeg` it leaves bit for bit. Arguments and errors as
+        in `__call__`.
         """
         return self._map(self._project, w)
 
@@ -94,7 +96,7 @@ class Constraint(Configured, keras.constraints.Constraint):
 
     def _map(self, function, w):
         w, dtype = lift(w)
-        return ops.cast(function(w, canonical_axes(self.axis, len(w.shape))), dtype)
+        return lower(function(w, canonical_axes(self.axis, len(w.shape))), dtype)
 
     def _project(self, w, axes):
         raise NotImplementedError(

@@ -5,7 +5,6 @@ makes one group per unit; on a Conv2D kernel `(rows, cols, in, out)`, one group 
 `axis=(0, 1, 2)`. `axis=None` is one group for the whole tensor.
 """
 
-import functools
 import math
 import operator
 
@@ -50,7 +49,6 @@ def _integer(name, value, axis):
         ) from None
 
 
-@functools.cache
 def canonical_axes(axis, rank):
     """The axes inside a group as sorted, non-negative integers.
 
@@ -64,22 +62,24 @@ def canonical_axes(axis, rank):
     if axis is None:
         return tuple(range(rank))
     given = axis if isinstance(axis, tuple) else (axis,)
-    for a in given:
-        if not -rank <= a < rank:
-            raise ValueError(
-                f"`axis` must lie in [{-rank}, {rank}) for weights with {rank} axes; "
-                f"`axis=None` is one group for the whole tensor. Received: axis={axis}"
-                if rank
-                else "A scalar weight has no axes; use `axis=None`, one group for the whole "
-                f"tensor. Received: axis={axis}"
-            )
-    axes = tuple(sorted(a % rank for a in given))
+    axes = tuple(sorted([a % rank if -rank <= a < rank else _missing(axis, rank) for a in given]))
     if len(set(axes)) < len(axes):
         raise ValueError(
             f"`axis` must not name an axis twice, which it does for weights with {rank} axes. "
             f"Received: axis={axis}"
         )
     return axes
+
+
+def _missing(axis, rank):
+    if rank == 0:
+        raise ValueError(
+            "A scalar weight has no axes; use `axis=None`, one group for the whole tensor. "
+            f"Received: axis={axis}"
+        )
+    raise ValueError(
+        f"`axis` must lie in [{-rank}, {rank}) for weights with {rank} axes. Received: axis={axis}"
+    )
 
 
 def as_rows(w, axes):
@@ -93,6 +93,6 @@ def as_rows(w, axes):
         axes: The axes inside a group, as `canonical_axes` returns them.
     """
     outside = tuple(a for a in range(len(w.shape)) if a not in axes)
-    size = math.prod(w.shape[a] for a in axes)
-    groups = math.prod(w.shape[a] for a in outside)
+    size = math.prod([w.shape[a] for a in axes])
+    groups = math.prod([w.shape[a] for a in outside])
     return ops.reshape(ops.transpose(w, outside + axes), (groups, size))

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+_FULL = ("float32", "float64")
+
 
 def lift(x, name="Weights"):
     """`x` as a tensor of float32 or float64, and the dtype that it came in.
@@ -24,25 +26,32 @@ def lift(x, name="Weights"):
     Raises:
         TypeError: If `x` does not hold floating-point numbers.
     """
-    if not hasattr(x, "dtype"):
-        x = np.asarray(x)
-        if x.dtype.kind == "f":
-            x = x.astype(keras.config.floatx())
-    dtype = _dtype_name(x)
-    if "float" not in dtype:
-        raise TypeError(
-            f"{name} must be floating-point numbers, for example float32. Received: dtype={dtype}"
-        )
+    if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "dtype"):
+        x = _checked_array(x, name)
     x = ops.convert_to_tensor(x)
-    # Once more: JAX turns float64 arrays into float32 unless x64 is enabled.
     dtype = keras.backend.standardize_dtype(x.dtype)
-    if dtype in ("float32", "float64"):
+    if dtype in _FULL:
         return x, dtype
+    if "float" not in dtype:
+        raise _wrong_dtype(name, dtype)
     return ops.cast(x, "float32"), dtype
 
 
-def _dtype_name(x):
-    try:
-        return keras.backend.standardize_dtype(x.dtype)
-    except (TypeError, ValueError):  # strings and objects, which no backend computes with
-        return str(x.dtype)
+def lower(x, dtype):
+    """A result of a computation in the dtype that `lift` found."""
+    return x if dtype in _FULL else ops.cast(x, dtype)
+
+
+def _checked_array(x, name):
+    """`x` as an array, refused before backends raise an error of their own each."""
+    given = isinstance(x, (np.ndarray, np.generic))
+    x = np.asarray(x)
+    if "float" not in str(x.dtype):
+        raise _wrong_dtype(name, x.dtype)
+    return x if given else x.astype(keras.config.floatx())
+
+
+def _wrong_dtype(name, dtype):
+    return TypeError(
+        f"{name} must be floating-point numbers, for example float32. Received: dtype={dtype}"
+    )

@@ -10,13 +10,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.norms import l2, l2_or_one
+from keras_norms.norms import inverse_l2, l2_or_one, total
+
+_EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
 def onto_l2_ball(w, axes, radius):
     """Nearest groups of Euclidean norm <= radius: `w * radius / max(norm, radius)`.
 
-    Finite and feasible for every finite `w`.
+    Finite and feasible for every finite `w`. A norm that exceeds the radius by no more than the
+    rounding of a norm counts as inside, so that a second projection changes nothing.
 
     Args:
         w: A tensor of float32 or float64.
@@ -25,10 +28,13 @@ def onto_l2_ball(w, axes, radius):
     """
     unit = _unit(radius)
     if unit != 1:
-        w, radius = w / unit, radius / unit
-    outside = ops.relu(l2(w, axes) - radius)
-    # radius + outside is max(norm, radius), and float64 stays so on PyTorch, unlike ops.maximum.
-    w = w * (radius / (radius + outside))
+        # Clipped, because a huge weight in the units of a tiny radius is infinite.
+        w, radius = ops.clip(w / unit, -1e18, 1e18), radius / unit
+    # (norm / radius)**2, and exactly 1 for a group inside.
+    ratio = ops.threshold(
+        total(w * w, axes) * (1 / radius**2), threshold=1 + _rounding(w, axes), default_value=1
+    )
+    w = w * ops.rsqrt(ratio)
     return w if unit == 1 else w * unit
 
 
@@ -38,9 +44,15 @@ def _unit(radius):
     return 1 if abs(exponent) < 48 else 2.0**exponent
 
 
+def _rounding(w, axes):
+    """The relative error that rounding explains in the square of a group's norm."""
+    size = math.prod([w.shape[a] for a in axes])
+    return (4 + math.log2(max(size, 1))) * _EPS[keras.backend.standardize_dtype(w.dtype)]
+
+
 def onto_unit_sphere(w, axes):
     """Nearest groups of Euclidean norm 1: `w / norm`. A zero group stays zero."""
-    return w * (1 / l2_or_one(w, axes))
+    return w * inverse_l2(w, axes)
 
 
 def onto_shell(w, axes, min_value, max_value, rate=1.0):

@@ -1,0 +1,74 @@
+"""The command line: `keras-norms demo` and `keras-norms conformance`."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import keras_norms
+from keras_norms import startup
+
+
+def main(arguments=None):
+    """Run a command; the exit code is 0 for success, and 2 for wrong usage or a missing package."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    if options.backend and os.environ.get("KERAS_BACKEND") != options.backend:
+        # Keras is imported already; its backend can only be chosen in a new process.
+        command = [sys.executable, "-m", "keras_norms", *arguments]
+        environment = os.environ | {"KERAS_BACKEND": options.backend}
+        return subprocess.run(command, env=environment, check=False).returncode
+    if keras_norms.problem:
+        return _missing(keras_norms.problem)
+    for package, extra in options.needs.items():
+        if not startup.installed(package):
+            return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')
+    return options.run(options)
+
+
+def _missing(line):
+    print(line, file=sys.stderr)
+    return 2
+
+
+def _demo(options):
+    from keras_norms import demo
+
+    return demo.run(seed=options.seed, plot=options.plot)
+
+
+def _conformance(options):
+    from keras_norms.testing import command
+
+    return command.run(options)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="keras-norms", description="Weight norms for Keras 3.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    demo = commands.add_parser(
+        "demo", help="train one network with and without max-norm, at a very high learning rate"
+    )
+    demo.set_defaults(run=_demo, needs={"rich": "demo", "sklearn": "demo"})
+    demo.add_argument("--seed", type=int, default=0, help="seed of weights, dropout and batches")
+    demo.add_argument("--plot", metavar="FILE", help="also write a picture (.png, .pdf, .svg)")
+
+    conformance = commands.add_parser(
+        "conformance",
+        help="run the golden cases",
+        epilog="Exit codes: 0 conforms, 1 does not, 2 usage, 3 harness broken, 4 device missing, "
+        "5 nothing ran.",
+    )
+    conformance.set_defaults(run=_conformance, needs={"rich": "conformance"})
+    conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
+    conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: packaged ones")
+    conformance.add_argument("--controls", metavar="DIR", help="known-bad implementations, too")
+    conformance.add_argument("--report", metavar="FILE", help="write the results as JSON")
+
+    for command in (demo, conformance):
+        command.add_argument(
+            "--backend", choices=startup.BACKENDS, help="default: KERAS_BACKEND, else keras.json"
+        )
+    return parser

@@ -1,0 +1,51 @@
+"""Start-up: a backend for Keras that is installed, chosen before Keras is imported.
+
+Keras takes its backend from KERAS_BACKEND, else from keras.json, else it is TensorFlow, and its
+import fails where that one is not installed: on a machine with only JAX, `import keras` does.
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+import sys
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def choose_backend():
+    """Set KERAS_BACKEND where Keras' own choice is not installed but another backend is.
+
+    Returns:
+        None, or one line that says what to install.
+    """
+    if "keras" in sys.modules:
+        return None
+    asked = os.environ.get("KERAS_BACKEND")
+    if asked:
+        if asked in BACKENDS and not installed(asked):
+            return f"KERAS_BACKEND is {asked}, which is not installed: pip install {asked}"
+        return None
+    configured = _configured_backend()
+    if not installed(configured):
+        found = next(filter(installed, BACKENDS), None)
+        if found is None:
+            return "Keras needs a backend: pip install jax (or tensorflow, or torch)"
+        os.environ["KERAS_BACKEND"] = found
+    return None
+
+
+def installed(package):
+    """Whether a top-level package can be imported."""
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None  # a mere folder of that name has none
+
+
+def _configured_backend():
+    """The backend in keras.json, where Keras looks for it; TensorFlow if there is none."""
+    home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
+    try:
+        config = json.loads((pathlib.Path(home) / "keras.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return "tensorflow"
+    return config.get("backend") or "tensorflow"

@@ -1,0 +1,184 @@
+"""The promises of the constraints, against NumPy in float64."""
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_norms as kn
+from keras_norms.norms import total
+from keras_norms.testing.backends import compiled
+
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
+RADIAL = [kn.MaxNorm(1.5), kn.UnitNorm(), kn.MinMaxNorm(0.5, 1.5)]
+NEAREST = [*RADIAL, kn.NonNeg()]
+
+
+def tensor(array, dtype="float32"):
+    return ops.cast(ops.convert_to_tensor(np.asarray(array, "float32")), dtype)
+
+
+def numpy(x):
+    return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")), "float64")
+
+
+def norms(w, axis):
+    return np.sqrt((numpy(w) ** 2).sum(axis=axis))
+
+
+def random(shape, scale=1.0, seed=0):
+    return scale * np.random.default_rng(seed).standard_normal(shape)
+
+
+@pytest.mark.parametrize("dtype", EPS)
+@pytest.mark.parametrize(
+    "shape, axis",
+    [((7,), 0), ((64, 5), 0), ((5, 64), 1), ((3, 3, 16, 8), (0, 1, 2)), ((4099, 3), 0), ((30, 40), None)],
+)
+@pytest.mark.parametrize("constraint", RADIAL, ids=repr)
+def test_projected_weights_lie_in_the_set(constraint, shape, axis, dtype):
+    w = tensor(random(shape, 3), dtype)
+    constraint = constraint.along(axis)
+    projected = constraint.project(w)
+    size = math.prod(shape if axis is None else np.take(shape, np.atleast_1d(axis)))
+    allowed = (4 + math.log2(size)) * EPS[dtype] * 1.5
+    assert numpy(constraint.excess(projected)).max() <= allowed
+    found = norms(projected, axis)
+    low, high = {"MaxNorm": (0, 1.5), "UnitNorm": (1, 1)}.get(type(constraint).__name__, (0.5, 1.5))
+    assert found.max() <= high + allowed
+    assert found.min() >= low - allowed
+
+
+@pytest.mark.parametrize("size", [3, 100, 513, 4096])
+@pytest.mark.parametrize("constraint", [kn.MaxNorm(1.5), kn.MaxNorm(1e-20), kn.NonNeg()], ids=repr)
+def test_a_second_projection_changes_no_bit(constraint, size):
+    once = constraint.project(tensor(random((size, 64), 2)))
+    np.testing.assert_array_equal(numpy(constraint.project(once)), numpy(once))
+
+
+@pytest.mark.parametrize("dtype", EPS)
+@pytest.mark.parametrize("constraint", RADIAL, ids=repr)
+def test_a_second_projection_moves_a_group_by_the_rounding_of_its_norm(constraint, dtype):
+    once = constraint.project(tensor(random((513, 8), 2), dtype))
+    twice = constraint.project(once)
+    # In float32, what a norm of 513 entries may be off. In half precision one ulp of the entry.
+    relative = (4 + math.log2(513)) / 2 * EPS["float32"] if dtype == "float32" else EPS[dtype]
+    assert (np.abs(numpy(twice) - numpy(once)) <= relative * np.abs(numpy(once))).all()
+
+
+@pytest.mark.parametrize("dtype", EPS)
+def test_feasible_weights_come_back_bit_for_bit_a_thousand_times(dtype):
+    w = tensor(random((64, 8), 0.05), dtype)
+    for constraint in (kn.MaxNorm(2), kn.MinMaxNorm(0, 2, rate=0.3)):
+        again = w
+        for _ in range(1000 if dtype == "float32" else 10):
+            again = constraint(again)
+        np.testing.assert_array_equal(numpy(again), numpy(w))
+
+
+@pytest.mark.parametrize("constraint", [kn.MaxNorm(1.0), kn.MinMaxNorm(0.0, 1.0)], ids=repr)
+def test_weights_inside_survive_compilation_bit_for_bit(constraint):
+    w = tensor(random((64, 8), 0.05))
+    np.testing.assert_array_equal(numpy(compiled(constraint)(w)), numpy(w))
+
+
+@pytest.mark.parametrize("constraint", NEAREST, ids=repr)
+def test_compiled_agrees_with_eager(constraint):
+    w = tensor(random((1030, 8), 3))
+    # Two roundings of the norm, one of the quotient and one of the product may differ.
+    np.testing.assert_allclose(
+        numpy(compiled(constraint)(w)), numpy(constraint(w)), rtol=4 * EPS["float32"]
+    )
+
+
+@pytest.mark.parametrize("max_value", [1e-37, 1e-20, 1.0, 1e20, 1e37])
+@pytest.mark.parametrize("scale", [0.0, 1e-40, 1e-30, 1.0, 1e30, 1e38])
+def test_max_norm_is_finite_and_feasible_for_every_finite_weight(scale, max_value):
+    w = np.array([[1.0, -1.0], [0.5, 3.0]]) * scale
+    result = numpy(kn.MaxNorm(max_value)(tensor(w)))
+    assert np.isfinite(result).all()
+    # 5 ulp, or the smallest normal number: below it, hardware may flush to zero.
+    limit = max_value * (1 + 5 * EPS["float32"]) + 1.2e-38
+    assert np.sqrt((result**2).sum(axis=0)).max() <= limit
+
+
+def test_nan_stays_visible_in_its_own_group():
+    w = [[3.0, math.nan], [4.0, 1.0]]
+    result = numpy(kn.MaxNorm(1.0)(tensor(w)))
+    np.testing.assert_allclose(result[:, 0], [0.6, 0.8], rtol=EPS["float32"])
+    assert np.isnan(result[0, 1])
+    assert np.isnan(numpy(kn.NonNeg()(tensor([math.nan]))))
+
+
+def test_a_zero_group_stays_zero_and_its_excess_says_so():
+    w = tensor(np.zeros((4, 2)))
+    for constraint, distance in ((kn.MaxNorm(1), 0), (kn.UnitNorm(), 1), (kn.MinMaxNorm(0.5, 1), 0.5)):
+        np.testing.assert_array_equal(numpy(constraint(w)), 0)
+        np.testing.assert_array_equal(numpy(constraint.excess(w)), [distance, distance])
+
+
+def test_excess_is_the_distance_of_each_group():
+    w = tensor([[3.0, 0.3], [4.0, 0.4]])
+    np.testing.assert_allclose(numpy(kn.MaxNorm(1.0).excess(w)), [4, 0], rtol=1e-6)
+    np.testing.assert_allclose(numpy(kn.MinMaxNorm(1.0, 2.0).excess(w)), [3, 0.5], rtol=1e-6)
+    np.testing.assert_array_equal(numpy(kn.NonNeg().excess(tensor([-2.0, 1.0]))), [2, 0])
+    assert kn.MaxNorm(1.0, axis=None).excess(w).shape == ()
+    assert tuple(kn.MaxNorm(1.0, axis=(0, 2)).excess(tensor(np.ones((2, 3, 4)))).shape) == (3,)
+
+
+def test_rate_applies_to_a_step_and_not_to_project():
+    constraint = kn.MinMaxNorm(1.0, 2.5, rate=0.5)
+    w = tensor([[3.0], [4.0]])
+    np.testing.assert_array_equal(norms(constraint(w), 0), [3.75])
+    np.testing.assert_array_equal(norms(constraint.project(w), 0), [2.5])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.7, 1.0])
+def test_any_rate_leaves_groups_inside_alone(rate):
+    w = tensor(random((64, 8), 0.1))
+    np.testing.assert_array_equal(numpy(kn.MinMaxNorm(0, 2, rate)(w)), numpy(w))
+
+
+def test_along_names_other_axes():
+    assert kn.MaxNorm(3.0).along([0, 1]) == kn.MaxNorm(3.0, axis=(0, 1))
+    assert kn.MinMaxNorm(0.5, 1, 0.5).along(None) == kn.MinMaxNorm(0.5, 1, 0.5, axis=None)
+    assert kn.NonNeg().along(1) == kn.NonNeg()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("constraint", NEAREST, ids=repr)
+def test_shape_and_dtype_are_kept(constraint, dtype):
+    w = tensor(random((3, 4)), dtype)
+    result = constraint(w)
+    assert tuple(result.shape) == (3, 4)
+    assert result.dtype == w.dtype
+
+
+def test_every_float16_magnitude_reaches_the_unit_sphere():
+    """300**2 overflows float16 and (1e-4)**2 underflows it; the norms do neither."""
+    for exponent in range(-24, 16):
+        w = np.full((4, 1), 2.0**exponent, ml_dtypes.finfo("float16").dtype)
+        np.testing.assert_array_equal(numpy(kn.UnitNorm()(ops.convert_to_tensor(w))), 0.5)
+
+
+@pytest.mark.parametrize("length", [512, 513, 1021, 4096, 4099, 65536])
+@pytest.mark.parametrize("value", [1.1, 0.7, 1.37])
+def test_long_sums_are_accurate_outside_xla_too(length, value):
+    """TensorFlow adds one after another: 90 ulp at 4096 equal rows, if nothing is done."""
+    x = np.full((length, 3), value, "float32")
+    exact = length * float(x[0, 0])
+    ulps = np.abs(numpy(total(tensor(x), (0,))) - exact) / np.spacing(np.float32(exact))
+    # In units of the sum: twice what the norm may have, because the root halves the error.
+    assert ulps.max() <= 2 * (4 + math.log2(length))
+
+
+def test_lists_arrays_and_variables_are_accepted():
+    import keras
+
+    w = np.array([[3.0], [4.0]], "float32")
+    for given in (w.tolist(), w, keras.Variable(w), ops.convert_to_tensor(w)):
+        np.testing.assert_allclose(
+            numpy(kn.MaxNorm(1.0)(given)), [[0.6], [0.8]], rtol=EPS["float32"]
+        )

@@ -1,0 +1,137 @@
+"""The promises of the regularizers, against NumPy in float64."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_norms as kn
+from keras_norms import regularizers
+from keras_norms.testing.backends import gradient
+
+ALL = [
+    kn.L1(0.5),
+    kn.L2(0.5),
+    kn.L1L2(0.5, 0.25),
+    kn.OrthogonalRegularizer(0.5),
+    kn.OrthogonalRegularizer(0.5, "columns"),
+    kn.BatchMean(kn.L2(0.5)),
+]
+W = np.random.default_rng(0).standard_normal((4, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("penalty", ALL, ids=repr)
+def test_a_penalty_is_a_float32_scalar(penalty, dtype):
+    result = penalty(ops.cast(W, dtype))
+    assert result.shape == ()
+    assert keras.backend.standardize_dtype(result.dtype) == "float32"
+
+
+def slope_of_cosines(w):
+    """The gradient of the mean abs cosine between columns, by central differences."""
+
+    def mean(w):
+        u = w / np.sqrt((w**2).sum(axis=0))
+        cosines = np.abs(u.T @ u)
+        n = w.shape[1]
+        return (cosines.sum() - n) / (n * (n - 1))
+
+    result = np.zeros_like(w)
+    for place in np.ndindex(w.shape):
+        step = np.zeros_like(w)
+        step[place] = 1e-6
+        result[place] = (mean(w + step) - mean(w - step)) / 2e-6
+    return result
+
+
+@pytest.mark.parametrize(
+    "penalty, exact",
+    [
+        (kn.L1(0.5), lambda w: 0.5 * np.sign(w)),
+        (kn.L2(0.5), lambda w: w),
+        (kn.L1L2(0.5, 0.25), lambda w: 0.5 * np.sign(w) + 0.5 * w),
+        (kn.OrthogonalRegularizer(1.0, "columns"), slope_of_cosines),
+    ],
+    ids=repr,
+)
+def test_gradients(penalty, exact):
+    # The central differences are good to 1e-9; float32 to a few eps.
+    np.testing.assert_allclose(gradient(penalty, W), exact(W.astype("float64")), rtol=2e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize("penalty", ALL, ids=repr)
+def test_the_gradient_at_zero_is_zero(penalty):
+    np.testing.assert_array_equal(gradient(penalty, np.zeros((4, 3), "float32")), 0)
+
+
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_the_gradient_is_finite_at_a_zero_vector(mode):
+    w = W.copy()
+    w[:, 1] = 0
+    w[2] = 0
+    slope = gradient(kn.OrthogonalRegularizer(1.0, mode), w)
+    assert np.isfinite(slope).all()
+    np.testing.assert_array_equal(slope[2] if mode == "rows" else slope[:, 1], 0)
+
+
+def test_float16_penalties_do_not_overflow():
+    x = ops.cast(np.full((4096, 1), 8.0, "float32"), "float16")
+    np.testing.assert_allclose(float(kn.L2(1e-4)(x)), 1e-4 * 64 * 4096, rtol=1e-6)
+    x = ops.cast(np.ones((20000, 8), "float32"), "float16")
+    np.testing.assert_allclose(float(kn.L1(1e-4)(x)), 16.0, rtol=1e-6)
+
+
+def test_few_vectors_or_none():
+    for shape in ((1, 3), (0, 3), (1,)):
+        assert float(kn.OrthogonalRegularizer(1.0, "rows")(np.ones(shape, "float32"))) == 0
+    assert float(kn.OrthogonalRegularizer(1.0, "columns")(np.ones((3,), "float32"))) == 1
+
+
+def test_more_vectors_than_entries_cannot_be_orthogonal():
+    best = min(
+        float(kn.OrthogonalRegularizer(1.0, "rows")(np.linalg.qr(w)[0].astype("float32")))
+        for w in np.random.default_rng(1).standard_normal((20, 6, 4))
+    )
+    assert best > 0.1
+    columns = np.linalg.qr(W)[0]
+    assert float(kn.OrthogonalRegularizer(1.0, "columns")(columns)) < 1e-6
+
+
+class TestBatchMean:
+    outputs = np.full((5, 2), 4.0, "float32")
+
+    def test_value_is_the_mean_over_the_batch(self):
+        assert float(kn.BatchMean(kn.L2(1.0)).value(self.outputs)) == 32
+        twice = np.concatenate([self.outputs, self.outputs])
+        assert float(kn.BatchMean(kn.L2(1.0)).value(twice)) == 32
+
+    @pytest.mark.parametrize("keras_divides, called", [(True, 160), (False, 32)])
+    def test_the_call_leaves_keras_its_own_division(self, monkeypatch, keras_divides, called):
+        monkeypatch.setattr(regularizers, "KERAS_DIVIDES_BY_BATCH", keras_divides)
+        assert float(kn.BatchMean(kn.L2(1.0))(self.outputs)) == called
+
+    def test_the_constant_says_what_this_keras_does(self):
+        """A layer is asked, not the version."""
+        layer = keras.layers.Identity(activity_regularizer=lambda x: ops.sum(ops.square(x)))
+        layer(ops.convert_to_tensor(self.outputs))
+        assert float(layer.losses[0]) == (32 if regularizers.KERAS_DIVIDES_BY_BATCH else 160)
+
+    @pytest.mark.parametrize(
+        "inner", [kn.L2(1.0), keras.regularizers.L2(1.0), lambda x: ops.sum(ops.square(x))]
+    )
+    def test_a_layer_adds_the_mean(self, inner):
+        layer = keras.layers.Identity(activity_regularizer=kn.BatchMean(inner))
+        layer(ops.convert_to_tensor(self.outputs))
+        assert float(layer.losses[0]) == 32
+
+    def test_scalars_and_empty_batches(self):
+        assert float(kn.BatchMean("l2").value(np.float32(10))) == 1
+        assert float(kn.BatchMean("l2").value(np.ones((0, 3), "float32"))) == 0
+
+
+def test_names_mean_what_keras_documents():
+    assert regularizers.get("l1_l2") == regularizers.get("L1L2") == kn.L1L2(0.01, 0.01)
+    assert regularizers.get("l1") == kn.L1(0.01)
+    assert kn.L1(None) == kn.L1()
+    assert kn.L1L2(None, None) == kn.L1L2() == kn.L1L2(0.0, 0.0)

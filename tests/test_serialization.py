@@ -1,0 +1,162 @@
+"""Constraints and regularizers survive every way in which Keras and Python copy or save."""
+
+import copy
+import json
+import pathlib
+import pickle
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import keras_norms as kn
+from keras_norms import constraints, regularizers
+
+CONSTRAINTS = [
+    kn.MaxNorm(3.0, axis=[0, 1]),
+    kn.UnitNorm(axis=None),
+    kn.MinMaxNorm(0.5, 2, rate=0.25, axis=-1),
+    kn.NonNeg(),
+]
+REGULARIZERS = [
+    kn.L1(0.1),
+    kn.L2(0.1),
+    kn.L1L2(0.1, 0.2),
+    kn.OrthogonalRegularizer(0.1, "columns"),
+    kn.BatchMean(kn.L2(0.1)),
+]
+EVERY = [(constraints, c) for c in CONSTRAINTS] + [(regularizers, r) for r in REGULARIZERS]
+SAVED = pathlib.Path(__file__).parent / "saved"
+
+
+def model():
+    """One model with every constraint and regularizer, and weights that are known."""
+    layers = keras.layers
+    result = keras.Sequential(
+        [
+            layers.Input((6, 6, 1), name="image"),
+            layers.Conv2D(
+                3,
+                2,
+                kernel_constraint=kn.MaxNorm(1.0, axis=(0, 1, 2)),
+                kernel_regularizer=kn.OrthogonalRegularizer(0.1, "columns"),
+                activity_regularizer=kn.BatchMean(kn.L2(0.01)),
+                name="conv",
+            ),
+            layers.Flatten(name="flat"),
+            layers.Dense(
+                4,
+                kernel_constraint=kn.MinMaxNorm(0.5, 2.0, rate=0.5),
+                bias_constraint=kn.NonNeg(),
+                kernel_regularizer=kn.L1L2(1e-3, 1e-4),
+                bias_regularizer=kn.L1(1e-3),
+                name="dense",
+            ),
+            layers.Dense(2, kernel_constraint=kn.UnitNorm(), kernel_regularizer=kn.L2(1e-3), name="head"),
+        ],
+        name="saved",
+    )
+    rng = np.random.default_rng(0)
+    result.set_weights([rng.standard_normal(w.shape).astype("float32") for w in result.weights])
+    return result
+
+
+def settings(m):
+    """Everything that must survive."""
+    return [
+        (layer.name, name, getattr(layer, name))
+        for layer in m.layers
+        for name in (
+            "kernel_constraint",
+            "bias_constraint",
+            "kernel_regularizer",
+            "bias_regularizer",
+            "activity_regularizer",
+        )
+        if hasattr(layer, name)
+    ] + [(v.name, v.constraint, v.regularizer) for v in m.trainable_variables]
+
+
+@pytest.mark.parametrize("module, thing", EVERY, ids=[repr(thing) for _, thing in EVERY])
+def test_copies_are_equal(module, thing):
+    through_json = json.loads(json.dumps(module.serialize(thing)))
+    for copied in (
+        type(thing).from_config(thing.get_config()),
+        type(thing).from_config(json.loads(json.dumps(thing.get_config()))),
+        module.deserialize(through_json),
+        module.get(through_json),
+        keras.saving.deserialize_keras_object(through_json, safe_mode=True),
+        pickle.loads(pickle.dumps(thing)),
+        copy.deepcopy(thing),
+    ):
+        assert copied == thing
+        assert hash(copied) == hash(thing)
+        assert repr(copied) == repr(thing)
+        assert type(copied) is type(thing)
+    assert module.serialize(thing)["registered_name"] == f"keras_norms>{type(thing).__name__}"
+
+
+def test_equality_and_repr():
+    assert kn.MaxNorm(2) == kn.MaxNorm(2.0, axis=0) != kn.MaxNorm(2, axis=1)
+    assert kn.L1(0.1) != kn.L2(0.1)
+    assert kn.MaxNorm(2) != keras.constraints.MaxNorm(2)
+    assert len({kn.MaxNorm(2), kn.MaxNorm(2), kn.UnitNorm()}) == 2
+    assert repr(kn.MaxNorm(3, axis=[0, 1])) == "MaxNorm(max_value=3.0, axis=(0, 1))"
+    assert repr(kn.BatchMean("l2")) == "BatchMean(regularizer=L2(l2=0.01))"
+
+
+def test_objects_do_not_change():
+    with pytest.raises(AttributeError):
+        kn.MaxNorm(2).max_value = 3
+
+
+def test_factors_are_exact_in_the_config():
+    assert kn.L1(0.1).get_config() == {"l1": 0.1}
+    assert kn.MaxNorm(0.1).get_config() == {"max_value": 0.1, "axis": 0}
+
+
+@pytest.mark.parametrize("copier", [keras.models.clone_model, copy.deepcopy])
+def test_a_cloned_model_keeps_its_settings(copier):
+    original = model()
+    assert settings(copier(original)) == settings(original)
+
+
+def test_a_model_survives_json():
+    original = model()
+    assert settings(keras.models.model_from_json(original.to_json())) == settings(original)
+
+
+def test_a_saved_model_keeps_its_settings(tmp_path):
+    original = model()
+    original.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert settings(loaded) == settings(original)
+    for ours, theirs in zip(loaded.get_weights(), original.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+def test_a_model_saved_under_any_backend_loads_under_this_one(backend):
+    loaded = keras.saving.load_model(SAVED / f"{backend}.keras", safe_mode=True)
+    original = model()
+    assert settings(loaded) == settings(original)
+    for ours, theirs in zip(loaded.get_weights(), original.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_file_saved_under_this_backend_is_what_it_saves_today(tmp_path):
+    """So that the three files stand for what the three backends write."""
+    model().save(tmp_path / "model.keras")
+    backend = keras.backend.backend()
+    assert architecture(tmp_path / "model.keras") == architecture(SAVED / f"{backend}.keras")
+
+
+def architecture(path):
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"), object_hook=without_address)
+
+
+def without_address(data):
+    """Keras writes the address of each object beside it."""
+    return {key: value for key, value in data.items() if key != "shared_object_id"}
