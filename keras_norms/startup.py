@@ -14,7 +14,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def choose_backend():
-    """Set KERAS_BACKEND where Keras' own choice is not installed but another backend is.
+    """Set KERAS_BACKEND to Keras' own choice if that is installed, else to another that is.
 
     Returns:
         None, or one line that says what to install.
@@ -26,12 +26,10 @@ def choose_backend():
         if asked in BACKENDS and not installed(asked):
             return f"KERAS_BACKEND is {asked}, which is not installed: pip install {asked}"
         return None
-    configured = _configured_backend()
-    if not installed(configured):
-        found = next(filter(installed, BACKENDS), None)
-        if found is None:
-            return "Keras needs a backend: pip install jax (or tensorflow, or torch)"
-        os.environ["KERAS_BACKEND"] = found
+    found = next(filter(installed, (_configured_backend(), *BACKENDS)), None)
+    if found is None:
+        return "Keras needs a backend: pip install jax (or tensorflow, or torch)"
+    os.environ["KERAS_BACKEND"] = found
     return None
 
 

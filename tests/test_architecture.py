@@ -65,7 +65,7 @@ def test_import_brings_no_optional_package():
         "new = {m.split('.')[0] for m in set(sys.modules) - before};"
         "print(sorted(new - set(sys.stdlib_module_names)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['keras_norms']"
 
 
@@ -78,7 +78,7 @@ def test_import_without_any_backend_says_what_to_install(tmp_path):
         "from keras_norms import MaxNorm"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         capture_output=True,
         text=True,
         check=False,

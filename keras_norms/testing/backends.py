@@ -7,8 +7,6 @@ test it, is asked here.
 import keras
 from keras import ops
 
-BACKENDS = ("tensorflow", "torch", "jax")
-
 
 def gradient(function, x):
     """The gradient of the scalar `function` at `x`, as a NumPy array of the shape of `x`."""

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import pathlib
 import platform
+import subprocess
 import sys
 from collections import Counter
 
@@ -86,6 +87,7 @@ def _report(options, outcomes, killed):
     return {
         "backend": keras.backend.backend(),
         "device": options.device,
+        "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
             name: importlib.metadata.version(name)
@@ -111,6 +113,20 @@ def _report(options, outcomes, killed):
             for o in outcomes
         ],
     }
+
+
+def _commit():
+    """The commit of the folder that the command runs in, or None outside a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty"],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def _print(console, outcomes, killed, report):

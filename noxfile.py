@@ -1,0 +1,131 @@
+"""The project's sessions: `nox` runs lint, unit tests and conformance on every backend.
+
+Each session has an environment of its own with only its backend in it, and tests the built wheel.
+The versions are those of pins.txt.
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "tests", "conformance", "matrix"]
+
+# The one list of backends; the workflows read it through `nox --list --json`.
+BACKENDS = ["tensorflow", "torch", "jax"]
+# What a GPU session installs instead of the CPU build.
+GPU_REQUIREMENTS = {"tensorflow": "tensorflow[and-cuda]", "torch": "torch", "jax": "jax[cuda12]"}
+ROOT = pathlib.Path(__file__).parent
+DIST = ROOT / "dist"
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+if "PIP_FIND_LINKS" in os.environ:  # uv reads its own variable, separated by commas
+    os.environ.setdefault("UV_FIND_LINKS", ",".join(os.environ["PIP_FIND_LINKS"].split()))
+
+on_every_backend = nox.parametrize("backend", [nox.param(b, id=b, tags=[b]) for b in BACKENDS])
+
+
+def groups(*names):
+    """The requirements of dependency groups."""
+    return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+def install(session, *requirements):
+    session.install("-c", "pins.txt", *requirements)
+
+
+def install_wheel(session, backend, *extras, gpu=False):
+    """The wheel with its backend, and nothing of another backend or of the checkout."""
+    wheel = next(DIST.glob("*.whl"))
+    more = [GPU_REQUIREMENTS[backend]] if gpu else []
+    chosen = ",".join(extras if gpu else (backend, *extras))
+    install(session, f"keras-norms[{chosen}] @ {wheel.as_uri()}", *more)
+    # An environment that is used again may hold another build of the same version.
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+
+
+def environment(backend, gpu=False):
+    variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if not gpu:
+        variables |= {
+            "CUDA_VISIBLE_DEVICES": "",
+            "JAX_PLATFORMS": "cpu",
+            "KERAS_TORCH_DEVICE": "cpu",
+        }
+    return variables
+
+
+@nox.session
+def wheel(session):
+    """Build the wheel that the other sessions install."""
+    install(session, "hatchling")
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run("hatchling", "build", "-t", "wheel", "-d", str(DIST), silent=True)
+
+
+@nox.session
+def lint(session):
+    """Style, types, workflows, and golden cases that are what the oracles say."""
+    install(session, *groups("lint", "oracle"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    workflows = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    session.run("zizmor", "--offline", "--no-progress", "--persona", "pedantic", ".github")
+    session.run("python", "-m", "conformance.generate", "--check")
+
+
+@nox.session(requires=["wheel"])
+@on_every_backend
+def tests(session, backend):
+    """Unit tests, and every example in the documentation. Arguments go to pytest."""
+    install_wheel(session, backend, "demo", "plot")
+    install(session, *groups("test"))
+    variables = environment(backend)
+    code = "import keras_norms; assert 'site-packages' in keras_norms.__file__, keras_norms"
+    session.run("python", "-P", "-c", code, env=variables)
+    pages = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
+    pytest = ["python", "-P", "-m", "pytest", "-q"]
+    session.run(*pytest, *(session.posargs or ["tests"]), env=variables)
+    if not session.posargs:
+        examples = ["--doctest-modules", "--doctest-glob=*.md"]
+        session.run(*pytest, *examples, "--pyargs", "keras_norms", *pages, env=variables)
+
+
+@nox.session(requires=["wheel"])
+@on_every_backend
+def conformance(session, backend):
+    """Golden cases and controls. Arguments go to `keras-norms conformance`."""
+    gpu = "gpu" in session.posargs
+    install_wheel(session, backend, "conformance", gpu=gpu)
+    device = "gpu" if gpu else "cpu"
+    session.run(
+        *("python", "-P", "-m", "keras_norms", "conformance"),
+        *("--backend", backend),
+        *("--controls", "conformance/mutants"),
+        *("--report", f"reports/{backend}-{device}.json"),
+        *session.posargs,
+        env=environment(backend, gpu),
+    )
+
+
+@nox.session(venv_backend="none")
+def matrix(session):
+    """The table of all reports, and the badge. Red where a backend's report is missing."""
+    session.run(sys.executable, "-m", "conformance.matrix", "reports", *BACKENDS, external=True)
+
+
+@nox.session(requires=["wheel"])
+@on_every_backend
+def benchmarks(session, backend):
+    """What the constraints cost beside Keras' own. Arguments go to benchmarks/constraints.py."""
+    install_wheel(session, backend, "demo")
+    variables = environment(backend)
+    session.run("python", "-P", "benchmarks/import_time.py", env=variables)
+    session.run("python", "-P", "benchmarks/constraints.py", *session.posargs, env=variables)

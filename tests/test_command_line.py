@@ -1,0 +1,87 @@
+"""The commands, in processes of their own, as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from keras_norms import startup
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "keras_norms", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "120"} | environment,
+    )
+
+
+def test_the_demo_shows_what_max_norm_does(tmp_path):
+    picture = tmp_path / "demo.png"
+    done = command("demo", "--seed", 4, "--plot", picture)
+    assert done.returncode == 0, done.stderr
+    right = {
+        line.split(":")[0]: float(line.split(":")[1].split("%")[0])
+        for line in done.stdout.splitlines()
+        if "of the test digits" in line
+    }
+    # Chance is 10 %. Over ten seeds and three backends: at most 44 % and at least 74 %.
+    assert right["plain"] < 50 < 65 < right["max-norm 1"]
+    assert "training max-norm 1" in done.stdout
+    assert "1536" in done.stdout, "the groups under axis=0"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("backend", startup.BACKENDS)
+def test_a_backend_that_is_not_installed_is_one_line_and_exit_2(backend):
+    if startup.installed(backend):
+        done = command("demo", "--help", KERAS_BACKEND=backend)
+        assert done.returncode == 0
+    else:
+        done = command("demo", KERAS_BACKEND=backend)
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            f"KERAS_BACKEND is {backend}, which is not installed: pip install {backend}"
+        ]
+
+
+def test_without_keras_backend_the_installed_one_is_found(tmp_path):
+    """Keras itself would insist on TensorFlow."""
+    done = command(
+        "conformance", "-k", "non_neg bfloat16", KERAS_BACKEND="", KERAS_HOME=str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 passed, 0 failed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["-k", "non_neg float32"], 0),
+        (["-k", "no such case"], 5),
+        (["--cases", "nowhere"], 3),
+        (["--controls", "nowhere"], 3),
+        (["--device", "gpu", "-k", "non_neg"], 4),
+        (["--device", "tpu"], 2),
+        (["--backend", "numpy"], 2),
+    ],
+)
+def test_exit_codes_of_the_suite(arguments, code):
+    done = command("conformance", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_report_holds_what_a_reader_needs(tmp_path):
+    path = tmp_path / "folder" / "report.json"
+    assert command("conformance", "-k", "non_neg", "--report", path).returncode == 0
+    report = json.loads(path.read_text("utf-8"))
+    assert report["counts"]["planned"] == len(report["cases"]) == sum(
+        report["counts"][k] for k in ("passed", "failed", "not applicable")
+    )
+    assert report["device"] == "cpu"
+    assert {"keras", "numpy", "python", "keras_norms"} < set(report["versions"])

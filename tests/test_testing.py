@@ -1,0 +1,186 @@
+"""The suite itself: it must be able to fail."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_norms as kn
+from keras_norms.testing import runner
+from keras_norms.testing.cases import BrokenCases, Case, load_cases, packaged_cases
+from keras_norms.testing.harness import Harness, classes_under_test
+from keras_norms.testing.scores import budget, score, ulp
+
+
+def case(**changes):
+    """Max-norm 1 on [3, 4]."""
+    values = {
+        "id": "a",
+        "target": "MaxNorm",
+        "kind": "forward",
+        "requirement": "KN-MAXNORM-001",
+        "title": "3-4-5",
+        "hunts": "nothing",
+        "dtype": "float32",
+        "config": {"max_value": 1.0},
+        "inputs": {"w": {"shape": [2, 1], "values": ["0x1.8p+1", "0x1.0p+2"]}},
+        "expected": {
+            "result": {
+                "shape": [2, 1],
+                "dtype": "float32",
+                "reduced": 2,
+                "values": [["0x1.3333333333333p-1", "0x1.9p-56"], ["0x1.999999999999ap-1", "-0x1p-56"]],
+            }
+        },
+    }
+    return Case(**values | changes)
+
+
+def outcome(given, **classes):
+    return runner.run_case(given, Harness(classes_under_test() | classes))
+
+
+def expecting(**changes):
+    given = case()
+    result = given.expected["result"] | changes
+    return dataclasses.replace(given, expected={"result": result})
+
+
+def test_a_right_result_passes():
+    assert outcome(case()).status == "passed"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"values": [["0x1.8p-1", "0x0.0p+0"], ["0x1.999999999999ap-1", "0x0.0p+0"]]},
+        {"shape": [1, 2]},
+        {"dtype": "float16"},
+    ],
+)
+def test_a_corrupted_case_fails(wrong):
+    assert outcome(expecting(**wrong)).status == "failed"
+
+
+def test_nan_fails():
+    found = outcome(case(), MaxNorm=lambda **config: lambda w: w * float("nan"))
+    assert found.status == "failed"
+    assert found.measures[0].score == np.inf
+
+
+def test_the_wrong_device_fails():
+    harness = Harness(classes_under_test(), "gpu")
+    found = runner.run_case(case(), harness)
+    assert found.status == "failed"
+    assert "'device': 'gpu'" in found.message
+
+
+def test_no_budget_where_no_rounding_is_due():
+    given = {"inputs": {"w": {"shape": [1], "values": ["0x1.0p-1"]}}, "config": {"max_value": 1.0}}
+    expected = {"shape": [1], "dtype": "float32", "reduced": 0, "values": [["0x1.0p-1", "0x0.0p+0"]]}
+    exact = case(**given, expected={"result": expected})
+    assert outcome(exact).status == "passed"
+    one_ulp = lambda **config: lambda w: w * (1 + 2.0**-23)  # noqa: E731
+    assert outcome(exact, MaxNorm=one_ulp).status == "failed"
+
+
+def test_a_crash_is_not_a_failure_that_a_control_may_claim():
+    def broken(**config):
+        raise RuntimeError("a bug in the control")
+
+    found = runner.run_control(runner.Control("broken", {"MaxNorm": broken}), [case()])
+    assert found.outcomes[0].status == "crashed"
+    assert not found.dead
+
+
+def test_a_correct_control_is_alive():
+    found = runner.run_control(runner.Control("correct", {"MaxNorm": kn.MaxNorm}), [case()])
+    assert not found.dead
+
+
+def test_scores_are_ulp_of_the_exact_value():
+    exact = np.array([[1.0, 0.0], [0.75, 0.0]])
+    got = np.array([1.0 + 2**-22, 0.75 - 2**-24])
+    assert score(got, exact, "float32") == 2.0
+    assert score(np.array([1.0]), np.array([[1.0, 2.0**-54]]), "float64") == 0.25
+    assert score(np.array([np.inf]), np.array([[1.0, 0.0]]), "float32") == np.inf
+
+
+def test_ulp_matches_numpy():
+    for dtype in ("float16", "float32", "float64"):
+        x = np.array([0.0, 1e-45, 1e-7, 0.5, 1.0, 1.5, 3.9, 1000.0]).astype(dtype)
+        np.testing.assert_array_equal(
+            ulp(x.astype("float64"), dtype), np.spacing(np.abs(x)).astype("float64")
+        )
+
+
+def test_budgets_grow_with_the_reduction_and_not_with_the_dtype():
+    assert budget(1, "float32") == 4
+    assert budget(1024, "float32") == budget(1024, "float64") == 14
+    assert 0.5 < budget(1024, "float16") < 0.502
+
+
+def write(folder, **changes):
+    data = {"target": "MaxNorm", "count": 1, "cases": [vars(case()) | {}]}
+    del data["cases"][0]["target"]
+    (folder / "max_norm").mkdir()
+    (folder / "max_norm" / "cases.json").write_text(json.dumps(data | changes))
+
+
+def test_cases_are_read_as_they_are_written(tmp_path):
+    write(tmp_path)
+    assert load_cases(tmp_path) == [case()]
+
+
+def test_a_truncated_file_is_broken(tmp_path):
+    write(tmp_path, count=2)
+    with pytest.raises(BrokenCases, match="must hold 2 cases. Received: 1"):
+        load_cases(tmp_path)
+
+
+def test_an_empty_folder_is_broken(tmp_path):
+    with pytest.raises(BrokenCases, match="No case files"):
+        load_cases(tmp_path)
+
+
+def test_an_id_twice_is_broken(tmp_path):
+    write(tmp_path, count=2, cases=[json.loads(json.dumps(vars(case()) | {})) for _ in range(2)])
+    data = json.loads((tmp_path / "max_norm" / "cases.json").read_text())
+    for each in data["cases"]:
+        del each["target"]
+    (tmp_path / "max_norm" / "cases.json").write_text(json.dumps(data))
+    with pytest.raises(BrokenCases, match="unique"):
+        load_cases(tmp_path)
+
+
+def test_the_missions_own_cases_are_there_in_its_words():
+    titles = " ".join(c.title for c in load_cases(packaged_cases()))
+    for words in (
+        "default axis: one norm per Dense unit, not one for the whole matrix",
+        "per-filter axis: [0, 1, 2] on a Conv2D kernel",
+        "legacy activity bug: the penalty is on the layer's output, not on its input",
+        "small weights, large outputs: only the activity penalty is large",
+        "bounded under a very high learning rate, together with dropout",
+    ):
+        assert words in titles
+
+
+def test_the_legacy_case_could_not_pass_on_the_input():
+    """Its kernel is not square, and the two penalties differ by far."""
+    legacy = next(c for c in load_cases(packaged_cases()) if c.requirement == "KN-ACTIVITY-001")
+    rows, columns = legacy.inputs["kernel"]["shape"]
+    assert rows != columns
+    assert legacy.inputs["x"]["shape"][0] > 1
+    x = np.array([float.fromhex(v) for v in legacy.inputs["x"]["values"]])
+    on_input = 0.5 * (x**2).sum()
+    on_output = float.fromhex(legacy.expected["sum"]["values"][0][0])
+    assert abs(on_output / on_input - 1) > 0.5
+
+
+def test_small_weights_and_large_outputs_are_what_the_case_says():
+    both = next(c for c in load_cases(packaged_cases()) if c.requirement == "KN-ACTIVITY-002")
+    kernel, mean = (float.fromhex(both.expected[k]["values"][0][0]) for k in ("kernel", "mean"))
+    assert kernel < 1e-4
+    assert mean > 100
