@@ -36,6 +36,7 @@ def groups(*names):
 
 
 def install(session, *requirements):
+    """Install requirements in the versions of pins.txt."""
     session.install("-c", "pins.txt", *requirements)
 
 
@@ -50,6 +51,7 @@ def install_wheel(session, backend, *extras, gpu=False):
 
 
 def environment(backend, gpu=False):
+    """The variables that make a process use one backend, and no GPU unless it is asked for."""
     variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if not gpu:
         variables |= {

@@ -13,10 +13,16 @@ LIMIT = 0.1
 
 def main():
     seconds = statistics.median(
-        float(subprocess.run([sys.executable, "-P", "-c", CODE], capture_output=True, check=True).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-P", "-c", CODE], capture_output=True, check=True
+            ).stdout
+        )
         for _ in range(5)
     )
-    print(f"import keras_norms adds {seconds * 1e3:.1f} ms to import keras (limit {LIMIT * 1e3:.0f})")
+    print(
+        f"import keras_norms adds {seconds * 1e3:.1f} ms to import keras (limit {LIMIT * 1e3:.0f})"
+    )
     return seconds > LIMIT
 
 

@@ -6,9 +6,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "L1",
+    "L1L2",
     "L2",
     "BatchMean",
-    "L1L2",
     "MaxNorm",
     "MinMaxNorm",
     "NonNeg",

@@ -24,14 +24,14 @@ class Configured:
     """
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = field.metadata["check"](field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
 
     def get_config(self):
         """The fields as a dict that JSON can hold."""
         if not dataclasses.is_dataclass(self):
-            return super().get_config()
+            return super().get_config()  # type: ignore[misc]
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
 
@@ -102,6 +102,5 @@ def find(identifier, classes, kind):
     if identifier is None or callable(identifier):
         return identifier
     raise TypeError(
-        f"A {kind} is None, a name, a config dict, a class or a callable. "
-        f"Received: {identifier!r}"
+        f"A {kind} is None, a name, a config dict, a class or a callable. Received: {identifier!r}"
     )

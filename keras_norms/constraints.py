@@ -5,7 +5,7 @@ Drop-in for `keras.constraints`: the same names, arguments, defaults and config 
 """
 
 import dataclasses
-from typing import ClassVar, final
+from typing import Any, final
 
 import keras
 from keras import ops
@@ -34,7 +34,6 @@ class Constraint(Configured, keras.constraints.Constraint):
     `__call__`, as one made for `keras.constraints.Constraint` does, works too.
 
     Example:
-
     >>> import dataclasses, keras
     >>> from keras_norms.constraints import Constraint
     >>> @keras.saving.register_keras_serializable("my_package")
@@ -50,7 +49,7 @@ class Constraint(Configured, keras.constraints.Constraint):
     """
 
     # No axis inside a group: every entry is its own. Classes with groups have a field instead.
-    axis: ClassVar = ()
+    axis: Any = ()
 
     def __call__(self, w):
         """The weights after one training step's worth of the constraint.
@@ -132,7 +131,6 @@ class MaxNorm(Constraint):
     with dropout: Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
 
     Example:
-
     >>> import keras, keras_norms as kn
     >>> w = [[3.0, 0.3], [4.0, 0.4]]  # a Dense kernel: 2 inputs, 2 units of norm 5 and 0.5
     >>> print(keras.ops.convert_to_numpy(kn.MaxNorm(1.0)(w)))
@@ -164,7 +162,6 @@ class UnitNorm(Constraint):
         TypeError: If `axis` is not made of integers.
 
     Example:
-
     >>> import keras, keras_norms as kn
     >>> w = [[3.0, 0.0], [4.0, 0.0]]
     >>> print(keras.ops.convert_to_numpy(kn.UnitNorm()(w)))
@@ -205,7 +202,6 @@ class MinMaxNorm(Constraint):
         TypeError: If a bound or `rate` is not a number, or `axis` not made of integers.
 
     Example:
-
     >>> import keras, keras_norms as kn
     >>> w = [[3.0, 0.3], [4.0, 0.4]]  # norms 5 and 0.5
     >>> print(keras.ops.convert_to_numpy(kn.MinMaxNorm(1.0, 2.5)(w)))
@@ -249,7 +245,6 @@ class NonNeg(Constraint):
     Elementwise, so there are no groups and no `axis`.
 
     Example:
-
     >>> import keras, keras_norms as kn
     >>> print(keras.ops.convert_to_numpy(kn.NonNeg()([-1.0, 2.0])))
     [0. 2.]
@@ -279,7 +274,6 @@ def get(identifier):
         TypeError: If `identifier` is none of these.
 
     Example:
-
     >>> from keras_norms import constraints
     >>> constraints.get("max_norm")
     MaxNorm(max_value=2.0, axis=0)
@@ -291,7 +285,6 @@ def serialize(constraint):
     """The config dict of a constraint, from which `deserialize` makes an equal one.
 
     Example:
-
     >>> from keras_norms import constraints
     >>> constraints.serialize(constraints.MaxNorm(3.0))["config"]
     {'max_value': 3.0, 'axis': 0}
@@ -307,7 +300,6 @@ def deserialize(config, custom_objects=None):
         custom_objects: Classes by name, for constraints that are not registered.
 
     Example:
-
     >>> from keras_norms import constraints
     >>> constraints.deserialize(constraints.serialize(constraints.MaxNorm(3.0)))
     MaxNorm(max_value=3.0, axis=0)

@@ -23,7 +23,7 @@ LEARNING_RATE = 0.5
 EPOCHS = 10
 BATCH = 32
 # The axes inside a unit's group: a filter's weights, and a Dense unit's inputs.
-UNIT_AXES = {"conv_1": (0, 1, 2), "conv_2": (0, 1, 2), "head": 0}
+UNIT_AXES: dict[str, int | tuple[int, ...]] = {"conv_1": (0, 1, 2), "conv_2": (0, 1, 2), "head": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +102,10 @@ def unit_norms(kernel, name):
 def run(seed=0, plot=None):
     """Train both twins with their progress, print what became of them, and return 0."""
     console = Console(soft_wrap=True)
+    backend = os.environ.get("KERAS_BACKEND", "its default backend")
     console.print(
         f"Digits, 8 x 8 pixels; SGD with momentum 0.9, learning rate {LEARNING_RATE}, dropout 0.3; "
-        f"Keras {keras.__version__} on {os.environ.get('KERAS_BACKEND', 'its default')}, seed {seed}"
+        f"Keras {keras.__version__} on {backend}, seed {seed}"
     )
     twins = []
     with Progress(console=console) as progress:
@@ -134,9 +135,7 @@ def norms_table(twins):
         table.add_column(f"after, {twin.name}")
     for name, kernel in twins[0].before.items():
         ranges = [unit_norms(k, name) for k in (kernel, *(t.after[name] for t in twins))]
-        table.add_row(
-            name, str(kernel.shape), *(f"{n.min():.2f} to {n.max():.2f}" for n in ranges)
-        )
+        table.add_row(name, str(kernel.shape), *(f"{n.min():.2f} to {n.max():.2f}" for n in ranges))
     return table
 
 

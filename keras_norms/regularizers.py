@@ -39,7 +39,6 @@ class Regularizer(Configured, keras.regularizers.Regularizer):
     `keras.regularizers.Regularizer` does, works too.
 
     Example:
-
     >>> import dataclasses, keras
     >>> from keras_norms.regularizers import Regularizer
     >>> @keras.saving.register_keras_serializable("my_package")
@@ -96,7 +95,6 @@ class L1(Regularizer):
         TypeError: If `l1` is not a number.
 
     Example:
-
     >>> import keras_norms as kn
     >>> float(kn.L1(0.5)([-3.0, 4.0]))
     3.5
@@ -122,7 +120,6 @@ class L2(Regularizer):
         TypeError: If `l2` is not a number.
 
     Example:
-
     >>> import keras_norms as kn
     >>> float(kn.L2(0.5)([-3.0, 4.0]))
     12.5
@@ -152,7 +149,6 @@ class L1L2(Regularizer):
     67, 2005.
 
     Example:
-
     >>> import keras_norms as kn
     >>> float(kn.L1L2(l1=0.5, l2=0.5)([-3.0, 4.0]))
     16.0
@@ -194,7 +190,6 @@ class OrthogonalRegularizer(Regularizer):
         TypeError: If `factor` is not a number.
 
     Example:
-
     >>> import keras_norms as kn
     >>> penalty = kn.OrthogonalRegularizer(1.0, mode="columns")
     >>> round(float(penalty([[3.0, 0.0], [4.0, 2.0]])), 6)
@@ -247,7 +242,6 @@ class BatchMean(Regularizer):
         TypeError: If `regularizer` is nothing that `get` takes.
 
     Example:
-
     >>> import numpy as np, keras_norms as kn
     >>> penalty = kn.BatchMean(kn.L2(1.0))
     >>> float(penalty.value(np.full((5, 2), 4.0, "float32")))  # 160 / 5
@@ -304,7 +298,6 @@ def get(identifier):
         TypeError: If `identifier` is none of these.
 
     Example:
-
     >>> from keras_norms import regularizers
     >>> regularizers.get("l2")
     L2(l2=0.01)
@@ -318,7 +311,6 @@ def serialize(regularizer):
     """The config dict of a regularizer, from which `deserialize` makes an equal one.
 
     Example:
-
     >>> from keras_norms import regularizers
     >>> regularizers.serialize(regularizers.L2(0.1))["config"]
     {'l2': 0.1}
@@ -334,7 +326,6 @@ def deserialize(config, custom_objects=None):
         custom_objects: Classes by name, for regularizers that are not registered.
 
     Example:
-
     >>> from keras_norms import regularizers
     >>> regularizers.deserialize(regularizers.serialize(regularizers.L2(0.1)))
     L2(l2=0.1)

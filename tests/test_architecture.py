@@ -43,7 +43,7 @@ def test_every_module_has_its_place():
     assert {p.stem for p in PACKAGE.glob("*.py")} == set(ORDER)
 
 
-@pytest.mark.parametrize("position, module", list(enumerate(ORDER)))
+@pytest.mark.parametrize(("position", "module"), list(enumerate(ORDER)))
 def test_imports_follow_the_order(position, module):
     later = {f"keras_norms.{name}" for name in ORDER[position:]}
     wrong = later & set(imported(PACKAGE / f"{module}.py"))
@@ -65,7 +65,9 @@ def test_import_brings_no_optional_package():
         "new = {m.split('.')[0] for m in set(sys.modules) - before};"
         "print(sorted(new - set(sys.stdlib_module_names)))"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "['keras_norms']"
 
 

@@ -10,23 +10,39 @@ NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
-    "make, error, message",
+    ("make", "error", "message"),
     [
-        (lambda: kn.MaxNorm(-1), ValueError, "`max_value` must be positive and finite. Received: max_value=-1"),
+        (
+            lambda: kn.MaxNorm(-1),
+            ValueError,
+            "`max_value` must be positive and finite. Received: max_value=-1",
+        ),
         (lambda: kn.MaxNorm(0), ValueError, "Received: max_value=0"),
         (lambda: kn.MaxNorm(NAN), ValueError, "Received: max_value=nan"),
         (lambda: kn.MaxNorm(INF), ValueError, "Received: max_value=inf"),
         (lambda: kn.MaxNorm(1e300), ValueError, r"Received: max_value=1e\+300"),
         (lambda: kn.MaxNorm(1e-50), ValueError, "Received: max_value=1e-50"),
-        (lambda: kn.MaxNorm(None), TypeError, "`max_value` must be a number. Received: max_value=None"),
+        (
+            lambda: kn.MaxNorm(None),
+            TypeError,
+            "`max_value` must be a number. Received: max_value=None",
+        ),
         (lambda: kn.MaxNorm("2"), TypeError, "Received: max_value='2'"),
         (lambda: kn.MaxNorm(True), TypeError, "Received: max_value=True"),
         (lambda: kn.MaxNorm(2 + 0j), TypeError, "Received: max_value="),
         (lambda: kn.MaxNorm(np.ones(2)), TypeError, "Received: max_value="),
-        (lambda: kn.MinMaxNorm(-0.5), ValueError, "`min_value` must be non-negative and finite. Received: min_value=-0.5"),
+        (
+            lambda: kn.MinMaxNorm(-0.5),
+            ValueError,
+            "`min_value` must be non-negative and finite. Received: min_value=-0.5",
+        ),
         (lambda: kn.MinMaxNorm(NAN), ValueError, "Received: min_value=nan"),
         (lambda: kn.MinMaxNorm(5, 1), ValueError, "Received: min_value=5.0, max_value=1.0"),
-        (lambda: kn.MinMaxNorm(rate=7), ValueError, r"`rate` must be in \[0, 1\]. Received: rate=7"),
+        (
+            lambda: kn.MinMaxNorm(rate=7),
+            ValueError,
+            r"`rate` must be in \[0, 1\]. Received: rate=7",
+        ),
         (lambda: kn.MinMaxNorm(rate=-0.1), ValueError, "Received: rate=-0.1"),
         (lambda: kn.MinMaxNorm(rate=NAN), ValueError, "Received: rate=nan"),
         (lambda: kn.MinMaxNorm(rate="all"), TypeError, "Received: rate='all'"),
@@ -36,18 +52,30 @@ NAN, INF = float("nan"), float("inf")
         (lambda: kn.MaxNorm(axis=True), TypeError, "Received: axis=True"),
         (lambda: kn.UnitNorm(axis=[0, 0]), ValueError, r"Received: axis=\[0, 0\]"),
         (lambda: kn.UnitNorm(axis=[]), ValueError, r"Received: axis=\[\]"),
-        (lambda: kn.L1(-0.1), ValueError, "`l1` must be non-negative and finite. Received: l1=-0.1"),
+        (
+            lambda: kn.L1(-0.1),
+            ValueError,
+            "`l1` must be non-negative and finite. Received: l1=-0.1",
+        ),
         (lambda: kn.L2(NAN), ValueError, "Received: l2=nan"),
         (lambda: kn.L1L2(l2=INF), ValueError, "Received: l2=inf"),
         (lambda: kn.L2("0.1"), TypeError, "Received: l2='0.1'"),
         (lambda: kn.OrthogonalRegularizer(-1), ValueError, "Received: factor=-1"),
         (lambda: kn.OrthogonalRegularizer(None), TypeError, "Received: factor=None"),
-        (lambda: kn.OrthogonalRegularizer(mode="row"), ValueError, '`mode` must be "rows" or "columns". Received: mode=\'row\''),
+        (
+            lambda: kn.OrthogonalRegularizer(mode="row"),
+            ValueError,
+            '`mode` must be "rows" or "columns". Received: mode=\'row\'',
+        ),
         (lambda: kn.BatchMean(None), ValueError, "Received: regularizer=None"),
         (lambda: kn.BatchMean(kn.BatchMean("l2")), ValueError, "Received: regularizer=BatchMean"),
         (lambda: kn.BatchMean("l3"), ValueError, "Received: 'l3'"),
         (lambda: kn.BatchMean(3), TypeError, "Received: 3"),
-        (lambda: constraints.get("maxnorm"), ValueError, "known names are .*max_norm.* Received: 'maxnorm'"),
+        (
+            lambda: constraints.get("maxnorm"),
+            ValueError,
+            "known names are .*max_norm.* Received: 'maxnorm'",
+        ),
         (lambda: constraints.get(3), TypeError, "Received: 3"),
         (lambda: regularizers.get("l3"), ValueError, "known names are .*l1_l2.* Received: 'l3'"),
     ],
@@ -62,22 +90,42 @@ W = np.ones((3, 4), "float32")
 
 
 @pytest.mark.parametrize(
-    "call, error, message",
+    ("call", "error", "message"),
     [
-        (lambda: kn.MaxNorm(axis=2)(W), ValueError, r"`axis` must lie in \[-2, 2\).* Received: axis=2"),
+        (
+            lambda: kn.MaxNorm(axis=2)(W),
+            ValueError,
+            r"`axis` must lie in \[-2, 2\).* Received: axis=2",
+        ),
         (lambda: kn.MaxNorm(axis=-3)(W), ValueError, "Received: axis=-3"),
         (lambda: kn.MaxNorm(axis=[0, -2])(W), ValueError, r"twice.* Received: axis=\(0, -2\)"),
         (lambda: kn.MaxNorm(axis=2).project(W), ValueError, "Received: axis=2"),
         (lambda: kn.MaxNorm(axis=2).excess(W), ValueError, "Received: axis=2"),
-        (lambda: kn.MaxNorm()(np.float32(3)), ValueError, "A scalar weight has no axes.* Received: axis=0"),
-        (lambda: kn.UnitNorm()(W.astype("int32")), TypeError, "Weights must be floating-point.* Received: dtype=int32"),
+        (
+            lambda: kn.MaxNorm()(np.float32(3)),
+            ValueError,
+            "A scalar weight has no axes.* Received: axis=0",
+        ),
+        (
+            lambda: kn.UnitNorm()(W.astype("int32")),
+            TypeError,
+            "Weights must be floating-point.* Received: dtype=int32",
+        ),
         (lambda: kn.NonNeg()(W.astype("bool")), TypeError, "Received: dtype=bool"),
         (lambda: kn.NonNeg()(W.astype("complex64")), TypeError, "Received: dtype=complex64"),
         (lambda: kn.MaxNorm()([[1, 2]]), TypeError, "Received: dtype=int64"),
         (lambda: kn.MaxNorm()("weights"), TypeError, "Received: dtype=<U7"),
-        (lambda: kn.L2()(W.astype("int32")), TypeError, "Regularized values must be floating-point.* Received: dtype=int32"),
+        (
+            lambda: kn.L2()(W.astype("int32")),
+            TypeError,
+            "Regularized values must be floating-point.* Received: dtype=int32",
+        ),
         (lambda: kn.BatchMean("l1")(W.astype("int8")), TypeError, "Received: dtype=int8"),
-        (lambda: kn.OrthogonalRegularizer()(np.float32(3)), ValueError, "Received: a scalar weight"),
+        (
+            lambda: kn.OrthogonalRegularizer()(np.float32(3)),
+            ValueError,
+            "Received: a scalar weight",
+        ),
     ],
 )
 def test_at_the_first_call(call, error, message):

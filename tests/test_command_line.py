@@ -59,7 +59,7 @@ def test_without_keras_backend_the_installed_one_is_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, code",
+    ("arguments", "code"),
     [
         (["-k", "non_neg float32"], 0),
         (["-k", "no such case"], 5),
@@ -80,8 +80,10 @@ def test_the_report_holds_what_a_reader_needs(tmp_path):
     path = tmp_path / "folder" / "report.json"
     assert command("conformance", "-k", "non_neg", "--report", path).returncode == 0
     report = json.loads(path.read_text("utf-8"))
-    assert report["counts"]["planned"] == len(report["cases"]) == sum(
-        report["counts"][k] for k in ("passed", "failed", "not applicable")
+    assert (
+        report["counts"]["planned"]
+        == len(report["cases"])
+        == sum(report["counts"][k] for k in ("passed", "failed", "not applicable"))
     )
     assert report["device"] == "cpu"
     assert {"keras", "numpy", "python", "keras_norms"} < set(report["versions"])

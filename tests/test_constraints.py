@@ -34,8 +34,15 @@ def random(shape, scale=1.0, seed=0):
 
 @pytest.mark.parametrize("dtype", EPS)
 @pytest.mark.parametrize(
-    "shape, axis",
-    [((7,), 0), ((64, 5), 0), ((5, 64), 1), ((3, 3, 16, 8), (0, 1, 2)), ((4099, 3), 0), ((30, 40), None)],
+    ("shape", "axis"),
+    [
+        ((7,), 0),
+        ((64, 5), 0),
+        ((5, 64), 1),
+        ((3, 3, 16, 8), (0, 1, 2)),
+        ((4099, 3), 0),
+        ((30, 40), None),
+    ],
 )
 @pytest.mark.parametrize("constraint", RADIAL, ids=repr)
 def test_projected_weights_lie_in_the_set(constraint, shape, axis, dtype):
@@ -114,7 +121,11 @@ def test_nan_stays_visible_in_its_own_group():
 
 def test_a_zero_group_stays_zero_and_its_excess_says_so():
     w = tensor(np.zeros((4, 2)))
-    for constraint, distance in ((kn.MaxNorm(1), 0), (kn.UnitNorm(), 1), (kn.MinMaxNorm(0.5, 1), 0.5)):
+    for constraint, distance in (
+        (kn.MaxNorm(1), 0),
+        (kn.UnitNorm(), 1),
+        (kn.MinMaxNorm(0.5, 1), 0.5),
+    ):
         np.testing.assert_array_equal(numpy(constraint(w)), 0)
         np.testing.assert_array_equal(numpy(constraint.excess(w)), [distance, distance])
 

@@ -21,19 +21,19 @@ CLASSES = [p for p in NAMES if isinstance(getattr(p.values[0], p.values[2]), typ
 OBJECTS = [p for p in CLASSES if p.values[2] not in ("Constraint", "Regularizer")]  # not the bases
 
 
-@pytest.mark.parametrize("theirs, ours, name", NAMES)
+@pytest.mark.parametrize(("theirs", "ours", "name"), NAMES)
 def test_every_name_of_keras_is_here(theirs, ours, name):
     assert hasattr(ours, name)
 
 
-@pytest.mark.parametrize("theirs, ours, name", CLASSES)
+@pytest.mark.parametrize(("theirs", "ours", "name"), CLASSES)
 def test_arguments_and_defaults_are_those_of_keras(theirs, ours, name):
     wanted = inspect.signature(getattr(theirs, name)).parameters.values()
     found = inspect.signature(getattr(ours, name)).parameters.values()
     assert [(p.name, p.default) for p in found] == [(p.name, p.default) for p in wanted]
 
 
-@pytest.mark.parametrize("theirs, ours, name", OBJECTS)
+@pytest.mark.parametrize(("theirs", "ours", "name"), OBJECTS)
 def test_config_keys_and_values_are_those_of_keras(theirs, ours, name):
     wanted = getattr(theirs, name)().get_config()
     found = getattr(ours, name)().get_config()
@@ -41,13 +41,13 @@ def test_config_keys_and_values_are_those_of_keras(theirs, ours, name):
     assert getattr(theirs, name).from_config(found).get_config() == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("theirs, ours, name", CLASSES)
+@pytest.mark.parametrize(("theirs", "ours", "name"), CLASSES)
 def test_instances_are_what_keras_checks_for(theirs, ours, name):
     base = keras.constraints.Constraint if ours is constraints else keras.regularizers.Regularizer
     assert issubclass(getattr(ours, name), base)
 
 
-@pytest.mark.parametrize("theirs, ours, name", OBJECTS)
+@pytest.mark.parametrize(("theirs", "ours", "name"), OBJECTS)
 def test_results_agree_on_ordinary_weights(theirs, ours, name):
     w = np.random.default_rng(0).standard_normal((20, 5)).astype("float32")
     wanted = ops.convert_to_numpy(getattr(theirs, name)()(ops.convert_to_tensor(w)))
@@ -56,7 +56,7 @@ def test_results_agree_on_ordinary_weights(theirs, ours, name):
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("theirs, ours, name", OBJECTS)
+@pytest.mark.parametrize(("theirs", "ours", "name"), OBJECTS)
 def test_names_are_found_by_get(theirs, ours, name):
     assert isinstance(ours.get(name), getattr(ours, name))
     config = {"class_name": getattr(ours, name).__name__, "config": {}}

@@ -46,7 +46,7 @@ def slope_of_cosines(w):
 
 
 @pytest.mark.parametrize(
-    "penalty, exact",
+    ("penalty", "exact"),
     [
         (kn.L1(0.5), lambda w: 0.5 * np.sign(w)),
         (kn.L2(0.5), lambda w: w),
@@ -57,7 +57,9 @@ def slope_of_cosines(w):
 )
 def test_gradients(penalty, exact):
     # The central differences are good to 1e-9; float32 to a few eps.
-    np.testing.assert_allclose(gradient(penalty, W), exact(W.astype("float64")), rtol=2e-6, atol=2e-7)
+    np.testing.assert_allclose(
+        gradient(penalty, W), exact(W.astype("float64")), rtol=2e-6, atol=2e-7
+    )
 
 
 @pytest.mark.parametrize("penalty", ALL, ids=repr)
@@ -106,7 +108,7 @@ class TestBatchMean:
         twice = np.concatenate([self.outputs, self.outputs])
         assert float(kn.BatchMean(kn.L2(1.0)).value(twice)) == 32
 
-    @pytest.mark.parametrize("keras_divides, called", [(True, 160), (False, 32)])
+    @pytest.mark.parametrize(("keras_divides", "called"), [(True, 160), (False, 32)])
     def test_the_call_leaves_keras_its_own_division(self, monkeypatch, keras_divides, called):
         monkeypatch.setattr(regularizers, "KERAS_DIVIDES_BY_BATCH", keras_divides)
         assert float(kn.BatchMean(kn.L2(1.0))(self.outputs)) == called

@@ -53,7 +53,9 @@ def model():
                 bias_regularizer=kn.L1(1e-3),
                 name="dense",
             ),
-            layers.Dense(2, kernel_constraint=kn.UnitNorm(), kernel_regularizer=kn.L2(1e-3), name="head"),
+            layers.Dense(
+                2, kernel_constraint=kn.UnitNorm(), kernel_regularizer=kn.L2(1e-3), name="head"
+            ),
         ],
         name="saved",
     )
@@ -78,7 +80,7 @@ def settings(m):
     ] + [(v.name, v.constraint, v.regularizer) for v in m.trainable_variables]
 
 
-@pytest.mark.parametrize("module, thing", EVERY, ids=[repr(thing) for _, thing in EVERY])
+@pytest.mark.parametrize(("module", "thing"), EVERY, ids=[repr(thing) for _, thing in EVERY])
 def test_copies_are_equal(module, thing):
     through_json = json.loads(json.dumps(module.serialize(thing)))
     for copied in (

@@ -110,7 +110,9 @@ def test_penalties_enter_the_losses_and_the_total(path, policy):
         activity_regularizer=kn.BatchMean(kn.L2(0.125)),
         dtype=policy,
     )
-    model = keras.Sequential([keras.layers.Input((4,)), dense, keras.layers.Rescaling(0.0, dtype="float32")])
+    model = keras.Sequential(
+        [keras.layers.Input((4,)), dense, keras.layers.Rescaling(0.0, dtype="float32")]
+    )
     model.compile(keras.optimizers.SGD(0.0), "mse", **PATHS[path])
     # Exact in bfloat16, so that the policy changes nothing.
     kernel = np.arange(-6.0, 6.0).reshape(4, 3) / 4
@@ -122,9 +124,13 @@ def test_penalties_enter_the_losses_and_the_total(path, policy):
     rtol = {"float32": 1e-6, "mixed_float16": 2.0**-10, "mixed_bfloat16": 2.0**-7}[policy]
     x = x.astype("float32")
     model(ops.convert_to_tensor(x))
-    np.testing.assert_allclose(sorted(map(float, model.losses)), sorted([weights, outputs]), rtol=rtol)
+    np.testing.assert_allclose(
+        sorted(map(float, model.losses)), sorted([weights, outputs]), rtol=rtol
+    )
     zeros = np.zeros((5, 3), "float32")
-    assert model.evaluate(x, zeros, batch_size=5, verbose=0) == pytest.approx(weights + outputs, rel=rtol)
+    assert model.evaluate(x, zeros, batch_size=5, verbose=0) == pytest.approx(
+        weights + outputs, rel=rtol
+    )
     history = model.fit(x, zeros, batch_size=5, verbose=0)
     assert history.history["loss"][0] == pytest.approx(weights + outputs, rel=rtol)
 

@@ -51,7 +51,7 @@ def compiled(function):
 
 
 def device_of(tensor):
-    """ "cpu" or "gpu": where a backend tensor lies."""
+    """Where a backend tensor lies: "cpu" or "gpu"."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

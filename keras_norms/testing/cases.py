@@ -62,7 +62,9 @@ def load_cases(folder):
         raise BrokenCases(f"No case files below {folder}")
     ids = [case.id for case in cases]
     if len(set(ids)) < len(ids):
-        raise BrokenCases(f"Case ids must be unique: {sorted({i for i in ids if ids.count(i) > 1})}")
+        raise BrokenCases(
+            f"Case ids must be unique: {sorted({i for i in ids if ids.count(i) > 1})}"
+        )
     return cases
 
 

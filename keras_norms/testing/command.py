@@ -2,12 +2,11 @@
 
 import datetime
 import importlib.metadata
-import importlib.util
 import json
 import pathlib
 import platform
+import runpy
 import subprocess
-import sys
 from collections import Counter
 
 import keras
@@ -71,11 +70,7 @@ def load_controls(folder):
     """
     controls = []
     for path in sorted(pathlib.Path(folder).glob("[!_]*.py")):
-        spec = importlib.util.spec_from_file_location(f"_controls_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # where dataclasses look their own module up
-        spec.loader.exec_module(module)
-        controls += module.CONTROLS
+        controls += runpy.run_path(str(path))["CONTROLS"]
     if not controls:
         raise BrokenCases(f"No controls in {folder}")
     return controls

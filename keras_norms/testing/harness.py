@@ -35,7 +35,9 @@ class Measure:
 def classes_under_test():
     """Everything that a case may name: our classes, and the Keras layer and optimizer around."""
     names = [*constraints.__dict__.items(), *regularizers.__dict__.items()]
-    ours = {n: c for n, c in names if isinstance(c, type) and c.__module__.startswith("keras_norms")}
+    ours = {
+        n: c for n, c in names if isinstance(c, type) and c.__module__.startswith("keras_norms")
+    }
     return ours | {
         "Conv2D": keras.layers.Conv2D,
         "Dense": keras.layers.Dense,

@@ -32,7 +32,9 @@ def conv_layout(case, harness):
             kernel_constraint=harness.target(case),
         )
         channels = kernel.shape[2]
-        layer.build((None, 8, 8, channels) if data_format == "channels_last" else (None, channels, 8, 8))
+        layer.build(
+            (None, 8, 8, channels) if data_format == "channels_last" else (None, channels, 8, 8)
+        )
         layer.kernel.assign(kernel)
         got = layer.kernel.constraint(layer.kernel)
         measures.append(harness.compare(data_format, got, case.expected["result"]))
@@ -87,8 +89,7 @@ def bounded(case, harness):
     keras.utils.set_random_seed(case.inputs["seed"])
     layers = keras.layers
     hidden, head = (
-        harness.classes["Dense"](units, kernel_constraint=harness.target(case))
-        for units in (16, 3)
+        harness.classes["Dense"](units, kernel_constraint=harness.target(case)) for units in (16, 3)
     )
     model = keras.Sequential([hidden, layers.ReLU(), layers.Dropout(0.5), head])
     model.compile(
