@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
-from keras_norms import startup
+from keras_norms import cli, startup
 
 
 def command(*arguments, **environment):
@@ -66,19 +67,33 @@ def test_without_keras_backend_the_installed_one_is_found(tmp_path):
         (["--cases", "nowhere"], 3),
         (["--controls", "nowhere"], 3),
         (["--device", "gpu", "-k", "non_neg"], 4),
-        (["--device", "tpu"], 2),
-        (["--backend", "numpy"], 2),
     ],
 )
-def test_exit_codes_of_the_suite(arguments, code):
-    done = command("conformance", *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+def test_exit_codes_of_the_suite(arguments, code, capsys):
+    assert cli.main(["conformance", *arguments]) == code
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--device", "tpu"], ["--backend", "numpy"]])
+def test_wrong_usage_is_exit_2(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["conformance", *arguments])
+    assert stopped.value.code == 2
+
+
+def test_a_backend_is_asked_for_in_a_new_process():
+    other = next(b for b in startup.BACKENDS if b != keras.backend.backend())
+    done = command("conformance", "--backend", other, "-k", "non_neg float32")
+    if startup.installed(other):
+        assert f"on {other}, cpu" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert f"pip install {other}" in done.stderr
 
 
 def test_the_report_holds_what_a_reader_needs(tmp_path):
     path = tmp_path / "folder" / "report.json"
-    assert command("conformance", "-k", "non_neg", "--report", path).returncode == 0
+    assert cli.main(["conformance", "-k", "non_neg", "--report", str(path)]) == 0
     report = json.loads(path.read_text("utf-8"))
     assert (
         report["counts"]["planned"]
