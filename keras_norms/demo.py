@@ -174,7 +174,7 @@ def _plot(twins, path):
     for twin in twins:
         left.plot(range(1, EPOCHS + 1), twin.losses, marker="o", label=twin.name)
         right.plot(np.sort(unit_norms(twin.after["conv_2"], "conv_2")), label=twin.name)
-    left.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     right.axhline(MAX_VALUE, color="gray", linestyle=":", label="bound")
     right.set(xlabel="filter of conv_2, sorted", ylabel="norm after training", yscale="log")
     left.legend()

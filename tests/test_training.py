@@ -131,7 +131,9 @@ def test_penalties_enter_the_losses_and_the_total(path, policy):
     x = x.astype("float32")
     model(ops.convert_to_tensor(x))
     np.testing.assert_allclose(
-        sorted(map(float, model.losses)), sorted([weights, outputs]), rtol=rtol
+        sorted(float(ops.convert_to_numpy(p)) for p in model.losses),
+        sorted([weights, outputs]),
+        rtol=rtol,
     )
     zeros = np.zeros((5, 3), "float32")
     assert model.evaluate(x, zeros, batch_size=5, verbose=0) == pytest.approx(
