@@ -59,6 +59,8 @@ def environment(backend, gpu=False):
             "JAX_PLATFORMS": "cpu",
             "KERAS_TORCH_DEVICE": "cpu",
         }
+    else:
+        variables["NVIDIA_TF32_OVERRIDE"] = "0"  # TF32 keeps 11 bits of a float32 product
     return variables
 
 
@@ -104,14 +106,15 @@ def tests(session, backend):
 @on_every_backend
 def conformance(session, backend):
     """Golden cases and controls. Arguments go to `keras-norms conformance`."""
-    gpu = "gpu" in session.posargs
+    gpu = "--device gpu" in " ".join(session.posargs).replace("=", " ")
     install_wheel(session, backend, "conformance", gpu=gpu)
-    device = "gpu" if gpu else "cpu"
+    report = ROOT / "reports" / f"{backend}-{'gpu' if gpu else 'cpu'}.json"
+    report.unlink(missing_ok=True)  # one of an earlier run must not stand for this one
     session.run(
         *("python", "-P", "-m", "keras_norms", "conformance"),
         *("--backend", backend),
         *("--controls", "conformance/mutants"),
-        *("--report", f"reports/{backend}-{device}.json"),
+        *("--report", str(report)),
         *session.posargs,
         env=environment(backend, gpu),
     )

@@ -131,6 +131,37 @@ def max_norm_forward():
         "a lost small entry",
         {},
     )
+    for axis, shape in ((0, (4096, 2)), ([0, 2], (64, 3, 64)), ([0, 1, 3], (3, 3, 2, 128))):
+        yield constraint(
+            "max_norm",
+            "KN-MAXNORM-008",
+            of(shape, [mpf(9018) / 8192] * math.prod(shape)),
+            "float32",
+            f"a long group of equal entries, axis={axis} on shape {shape}",
+            "a sum of one term after another",
+            {"axis": axis},
+        )
+    small = of((2, 2), [0.125, 2.0**-90, 0.25, 2.0**-100])
+    for bound in (2.0**60, 3e38):
+        yield constraint(
+            "max_norm",
+            "KN-MAXNORM-004",
+            small,
+            "float32",
+            f"feasible weights under a bound of {bound:.0e} come back bit for bit",
+            "weights lost in the units of the bound",
+            {"max_value": bound},
+            exact=True,
+        )
+    yield constraint(
+        "max_norm",
+        "KN-MAXNORM-005",
+        of((2, 2), [3 * 2.0**-40, 2.0**-80, 2.0**-38, 0]),
+        "float32",
+        "a bound of 1e-20",
+        "squares that underflow",
+        {"max_value": 1e-20},
+    )
 
 
 def max_norm_training():
@@ -243,6 +274,17 @@ def min_max_norm():
                 "min and max swapped; a wrong rate",
                 config,
             )
+    for dtype in ("float32", "float64"):
+        config = {"min_value": 0.1, "max_value": 0.3}
+        yield constraint(
+            "min_max_norm",
+            "KN-MINMAXNORM-001",
+            of((2, 2), [3, 2.0**-7, 4, 2.0**-8]),
+            dtype,
+            "bounds that are not exact in float32",
+            "bounds rounded to float32",
+            config,
+        )
     w = numbers("inside", (3, 4), "float32", 0.5)
     yield constraint(
         "min_max_norm",
@@ -523,7 +565,7 @@ def given(tensor):
     values = [float(x) for x in tensor.entries]
     if any(mpf(v) != x for v, x in zip(values, tensor.entries, strict=True)):
         raise ValueError("An input is not exact in float64")
-    return {"shape": list(tensor.shape), "values": [v.hex() for v in values]}
+    return {"shape": list(tensor.shape), "values": _once([v.hex() for v in values])}
 
 
 def exactly(tensor, dtype, reduced):
@@ -532,8 +574,13 @@ def exactly(tensor, dtype, reduced):
         "shape": list(tensor.shape),
         "dtype": dtype,
         "reduced": reduced,
-        "values": [as_double_pair(x) for x in tensor.entries],
+        "values": _once([as_double_pair(x) for x in tensor.entries]),
     }
+
+
+def _once(values):
+    """A single value where all are equal: long groups stay short files."""
+    return values[:1] if values and all(v == values[0] for v in values) else values
 
 
 def _at_least_float32(dtype):

@@ -14,9 +14,15 @@ import sys
 
 
 def load(folder, backends, device):
-    """The reports of a device by backend."""
-    paths = {b: folder / f"{b}-{device}.json" for b in backends}
-    return {b: json.loads(p.read_text("utf-8")) for b, p in paths.items() if p.exists()}
+    """The reports of a device by backend. One that cannot be read counts as missing."""
+    reports = {}
+    for backend in backends:
+        try:
+            text = (folder / f"{backend}-{device}.json").read_text("utf-8")
+            reports[backend] = json.loads(text)
+        except (OSError, ValueError):
+            continue
+    return reports
 
 
 def problem(reports, backends):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ def main(arguments=None):
         return subprocess.run(command, env=environment, check=False).returncode
     if keras_norms.problem:
         return _missing(keras_norms.problem)
-    for package, extra in options.needs.items():
+    for package, extra in options.needs(options).items():
         if not startup.installed(package):
             return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')
     return options.run(options)
@@ -29,6 +30,11 @@ def main(arguments=None):
 def _missing(line):
     print(line, file=sys.stderr)
     return 2
+
+
+def _demo_needs(options):
+    needs = {"rich": "demo", "sklearn": "demo"}
+    return needs | {"matplotlib": "plot"} if options.plot else needs
 
 
 def _demo(options):
@@ -43,6 +49,16 @@ def _conformance(options):
     return command.run(options)
 
 
+def _picture(name):
+    """A file name that a picture can have, checked before anything is trained."""
+    path = pathlib.Path(name)
+    if path.suffix not in (".png", ".pdf", ".svg") or not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"must end in .png, .pdf or .svg, in a folder that exists. Received: {name}"
+        )
+    return path
+
+
 def _parser():
     parser = argparse.ArgumentParser(prog="keras-norms", description="Weight norms for Keras 3.")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -50,9 +66,11 @@ def _parser():
     demo = commands.add_parser(
         "demo", help="train one network with and without max-norm, at a very high learning rate"
     )
-    demo.set_defaults(run=_demo, needs={"rich": "demo", "sklearn": "demo"})
+    demo.set_defaults(run=_demo, needs=_demo_needs)
     demo.add_argument("--seed", type=int, default=0, help="seed of weights, dropout and batches")
-    demo.add_argument("--plot", metavar="FILE", help="also write a picture (.png, .pdf, .svg)")
+    demo.add_argument(
+        "--plot", metavar="FILE", type=_picture, help="also write a picture (.png, .pdf, .svg)"
+    )
 
     conformance = commands.add_parser(
         "conformance",
@@ -60,7 +78,7 @@ def _parser():
         epilog="Exit codes: 0 conforms, 1 does not, 2 usage, 3 harness broken, 4 device missing, "
         "5 nothing ran.",
     )
-    conformance.set_defaults(run=_conformance, needs={"rich": "conformance"})
+    conformance.set_defaults(run=_conformance, needs=lambda options: {"rich": "conformance"})
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
     conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: packaged ones")

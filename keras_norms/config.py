@@ -25,8 +25,9 @@ class Configured:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = field.metadata["check"](field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+            if "check" in field.metadata:  # a user's own field may have none
+                value = field.metadata["check"](field.name, getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
 
     def get_config(self):
         """The fields as a dict that JSON can hold."""
@@ -59,6 +60,8 @@ def fraction(name, value):
 
 
 def _real(name, value, words, low, high):
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
     if not low <= value <= high:  # false for NaN too
@@ -73,7 +76,7 @@ def by_name(*classes):
 
 
 def _snake_case(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def find(identifier, classes, kind):

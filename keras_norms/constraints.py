@@ -15,6 +15,7 @@ from keras_norms.groups import axis_of, canonical_axes
 from keras_norms.norms import l2
 from keras_norms.precision import lift, lower
 from keras_norms.projections import (
+    clip,
     onto_l2_ball,
     onto_orthant,
     onto_shell,
@@ -116,7 +117,8 @@ class MaxNorm(Constraint):
     """Groups of Euclidean norm at most `max_value`: the nearest point, by radial scaling.
 
     A group inside the ball comes back bit for bit; one outside is scaled onto it:
-    `w * max_value / max(norm, max_value)`. Finite and feasible for every finite weight.
+    `w * max_value / max(norm, max_value)`. Finite and feasible for every finite weight; a group
+    of norm above 1.8e19, whose square overflows float32, becomes zero.
 
     Args:
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
@@ -218,12 +220,10 @@ class MinMaxNorm(Constraint):
     axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
 
     def __post_init__(self):
+        received = f"min_value={self.min_value}, max_value={self.max_value}"
         super().__post_init__()
         if self.min_value > self.max_value:
-            raise ValueError(
-                "`min_value` must not exceed `max_value`. "
-                f"Received: min_value={self.min_value}, max_value={self.max_value}"
-            )
+            raise ValueError(f"`min_value` must not exceed `max_value`. Received: {received}")
 
     def _project(self, w, axes):
         return onto_shell(w, axes, self.min_value, self.max_value)
@@ -233,7 +233,7 @@ class MinMaxNorm(Constraint):
 
     def _distance(self, w, axes):
         norm = l2(w, axes)
-        return ops.abs(norm - ops.clip(norm, self.min_value, self.max_value))
+        return ops.abs(norm - clip(norm, self.min_value, self.max_value))
 
 
 @_registered

@@ -17,16 +17,19 @@ RUN = 128
 def total(x, axes):
     """Sum of `x` over `axes`, in several short runs where the group is long.
 
-    XLA merges the runs back into its own reduction, which is accurate. A group that contains
-    the last axis is contiguous, and every backend sums it pairwise.
+    XLA merges the runs back into its own reduction, which is accurate. A group of trailing axes
+    is contiguous, and every backend sums it pairwise.
 
     Args:
         x: A tensor.
-        axes: The axes to sum over: non-negative, distinct integers.
+        axes: The axes to sum over: non-negative integers, sorted.
     """
+    rank = len(x.shape)
     sizes = [x.shape[a] for a in axes]
-    if len(x.shape) - 1 in axes or math.prod(sizes) <= LONGEST_SUM:
+    if axes == tuple(range(rank - len(axes), rank)) or math.prod(sizes) <= LONGEST_SUM:
         return _sum(x, axes)
+    if rank - 1 in axes:
+        return total(_sum(x, axes[-1:]), axes[:-1])
     longest = axes[sizes.index(max(sizes))]
     while x.shape[longest] > LONGEST_SUM:
         x = _sum_runs(x, longest)

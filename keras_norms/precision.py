@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 _FULL = ("float32", "float64")
+_HALF = ("float16", "bfloat16")
 
 
 def lift(x, name="Weights"):
@@ -32,7 +33,7 @@ def lift(x, name="Weights"):
     dtype = keras.backend.standardize_dtype(x.dtype)
     if dtype in _FULL:
         return x, dtype
-    if "float" not in dtype:
+    if dtype not in _HALF:
         raise _wrong_dtype(name, dtype)
     return ops.cast(x, "float32"), dtype
 
@@ -46,12 +47,13 @@ def _checked_array(x, name):
     """`x` as an array, refused before backends raise an error of their own each."""
     given = isinstance(x, (np.ndarray, np.generic))
     x = np.asarray(x)
-    if "float" not in str(x.dtype):
+    if str(x.dtype) not in _FULL + _HALF:
         raise _wrong_dtype(name, x.dtype)
     return x if given else x.astype(keras.config.floatx())
 
 
 def _wrong_dtype(name, dtype):
     return TypeError(
-        f"{name} must be floating-point numbers, for example float32. Received: dtype={dtype}"
+        f"{name} must be floating-point numbers (float16, bfloat16, float32 or float64). "
+        f"Received: dtype={dtype}"
     )

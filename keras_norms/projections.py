@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_norms.norms import inverse_l2, l2_or_one, total
 
+_HUGE = float(np.finfo(np.float32).max)
 _EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
@@ -19,23 +20,22 @@ def onto_l2_ball(w, axes, radius):
     """Nearest groups of Euclidean norm <= radius: `w * radius / max(norm, radius)`.
 
     Finite and feasible for every finite `w`. A norm that exceeds the radius by no more than the
-    rounding of a norm counts as inside, so that a second projection changes nothing.
+    rounding of a norm counts as inside, so that a second projection changes nothing. A norm above
+    1.8e19, whose square overflows float32, makes the group zero.
 
     Args:
         w: A tensor of float32 or float64.
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
-    unit = _unit(radius)
+    scaled, unit = w, _unit(radius)
     if unit != 1:
-        # Clipped, because a huge weight in the units of a tiny radius is infinite.
-        w, radius = ops.clip(w / unit, -1e18, 1e18), radius / unit
+        limit = min(1e18 * unit, _HUGE)  # beyond it, squares in units of a tiny radius overflow
+        w = ops.clip(w, -limit, limit)
+        scaled, radius = w / unit, radius / unit
     # (norm / radius)**2, and exactly 1 for a group inside.
-    ratio = ops.threshold(
-        total(w * w, axes) * (1 / radius**2), threshold=1 + _rounding(w, axes), default_value=1
-    )
-    w = w * ops.rsqrt(ratio)
-    return w if unit == 1 else w * unit
+    ratio = total(scaled * scaled, axes) * (1 / radius**2)
+    return w * ops.rsqrt(ops.threshold(ratio, 1 + _rounding(w, axes), 1))
 
 
 def _unit(radius):
@@ -68,12 +68,18 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         rate: A Python number in [0, 1].
     """
     norm = l2_or_one(w, axes)
-    factor = ops.clip(norm, min_value, max_value) / norm
+    factor = clip(norm, min_value, max_value) / norm
     if rate != 1:
         # Rounded first, so that (1 - rate) + rate is exactly 1 for a group that is inside.
         rate = float(np.asarray(rate, keras.backend.standardize_dtype(w.dtype)))
         factor = (1 - rate) + rate * factor
     return w * factor
+
+
+def clip(norm, low, high):
+    """`norm` moved into [low, high]. `ops.clip` rounds the bounds to float32 on PyTorch."""
+    at_least_low = ops.threshold(norm, low, low)
+    return -ops.threshold(-at_least_low, -high, -high)
 
 
 def onto_orthant(w):

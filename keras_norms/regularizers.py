@@ -158,7 +158,9 @@ class L1L2(Regularizer):
     l2: float = _factor(0.0)
 
     def _penalty(self, x):
-        return self.l1 * _l1(x) + self.l2 * _l2(x)
+        # A factor of 0 leaves its term out: 0 times an overflowing sum would be NaN.
+        terms = [f * norm(x) for f, norm in ((self.l1, _l1), (self.l2, _l2)) if f != 0]
+        return sum(terms, start=ops.zeros((), dtype=x.dtype))
 
 
 def _mode(name, value):
@@ -186,7 +188,7 @@ class OrthogonalRegularizer(Regularizer):
 
     Raises:
         ValueError: If `factor` is negative or not finite, `mode` is unknown, or the weight is a
-            scalar.
+            scalar or of unknown shape.
         TypeError: If `factor` is not a number.
 
     Example:
@@ -203,6 +205,11 @@ class OrthogonalRegularizer(Regularizer):
         rank = len(x.shape)
         if rank == 0:
             raise ValueError("OrthogonalRegularizer needs vectors. Received: a scalar weight")
+        if None in tuple(x.shape):
+            raise ValueError(
+                "OrthogonalRegularizer is for weights, whose shape is known. "
+                f"Received: shape={tuple(x.shape)}"
+            )
         inside = (rank - 1,) if self.mode == "rows" else tuple(range(rank - 1))
         vectors = as_rows(x, inside)
         count = vectors.shape[0]
@@ -280,14 +287,14 @@ l2 = L2
 l1_l2 = L1L2
 orthogonal_regularizer = OrthogonalRegularizer
 
-_CLASSES = by_name(L1, L2, L1L2, OrthogonalRegularizer, BatchMean)
+_CLASSES = by_name(L1, L2, L1L2, OrthogonalRegularizer, BatchMean) | {"l1_l2": L1L2}
 
 
 def get(identifier):
     """The regularizer that `identifier` stands for.
 
-    "l1_l2" has both factors at 0.01, which Keras documents for the name; `L1L2()` itself, as in
-    Keras, penalises nothing.
+    "l1_l2" has both factors at 0.01, which Keras documents for this name but does not find;
+    "L1L2" is `L1L2()`, as in Keras, and penalises nothing.
 
     Args:
         identifier: None, a name ("l2" or "L2"), a config dict, a class, or any other callable,
@@ -302,7 +309,7 @@ def get(identifier):
     >>> regularizers.get("l2")
     L2(l2=0.01)
     """
-    if isinstance(identifier, str) and identifier in ("l1_l2", "l1l2", "L1L2"):
+    if isinstance(identifier, str) and identifier == "l1_l2":
         return L1L2(l1=0.01, l2=0.01)
     return find(identifier, _CLASSES, "regularizer")
 

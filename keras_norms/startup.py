@@ -23,7 +23,9 @@ def choose_backend():
         return None
     asked = os.environ.get("KERAS_BACKEND")
     if asked:
-        if asked in BACKENDS and not installed(asked):
+        if asked not in (*BACKENDS, "numpy", "openvino"):
+            return f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}. Received: {asked}"
+        if not installed(asked):
             return f"KERAS_BACKEND is {asked}, which is not installed: pip install {asked}"
         return None
     found = next(filter(installed, (_configured_backend(), *BACKENDS)), None)

@@ -46,6 +46,10 @@ def test_every_module_has_its_place():
 @pytest.mark.parametrize(("position", "module"), list(enumerate(ORDER)))
 def test_imports_follow_the_order(position, module):
     later = {f"keras_norms.{name}" for name in ORDER[position:]}
+    if position < ORDER.index("__init__"):
+        later |= {"keras_norms", *(f"keras_norms.{name}" for name in keras_norms.__all__)} - {
+            f"keras_norms.{name}" for name in ORDER[:position]
+        }
     wrong = later & set(imported(PACKAGE / f"{module}.py"))
     assert not wrong, f"{module} imports {wrong}, which come after it"
 

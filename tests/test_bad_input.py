@@ -37,7 +37,7 @@ NAN, INF = float("nan"), float("inf")
             "`min_value` must be non-negative and finite. Received: min_value=-0.5",
         ),
         (lambda: kn.MinMaxNorm(NAN), ValueError, "Received: min_value=nan"),
-        (lambda: kn.MinMaxNorm(5, 1), ValueError, "Received: min_value=5.0, max_value=1.0"),
+        (lambda: kn.MinMaxNorm(5, 1), ValueError, "Received: min_value=5, max_value=1"),
         (
             lambda: kn.MinMaxNorm(rate=7),
             ValueError,

@@ -50,6 +50,22 @@ def test_a_backend_that_is_not_installed_is_one_line_and_exit_2(backend):
         ]
 
 
+def test_an_unknown_backend_is_one_line_and_exit_2():
+    done = command("demo", KERAS_BACKEND="theano")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "KERAS_BACKEND must be one of tensorflow, jax, torch. Received: theano"
+    ]
+
+
+@pytest.mark.parametrize("name", ["picture.gif", "no-such-folder/picture.png"])
+def test_a_picture_that_cannot_be_written_is_refused_before_training(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["demo", "--plot", name])
+    assert stopped.value.code == 2
+    assert f"Received: {name}" in capsys.readouterr().err
+
+
 def test_without_keras_backend_the_installed_one_is_found(tmp_path):
     """Keras itself would insist on TensorFlow."""
     done = command(

@@ -39,6 +39,7 @@ def model():
             layers.Conv2D(
                 3,
                 2,
+                kernel_initializer="zeros",
                 kernel_constraint=kn.MaxNorm(1.0, axis=(0, 1, 2)),
                 kernel_regularizer=kn.OrthogonalRegularizer(0.1, "columns"),
                 activity_regularizer=kn.BatchMean(kn.L2(0.01)),
@@ -47,6 +48,7 @@ def model():
             layers.Flatten(name="flat"),
             layers.Dense(
                 4,
+                kernel_initializer="zeros",
                 kernel_constraint=kn.MinMaxNorm(0.5, 2.0, rate=0.5),
                 bias_constraint=kn.NonNeg(),
                 kernel_regularizer=kn.L1L2(1e-3, 1e-4),

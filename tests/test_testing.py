@@ -8,7 +8,14 @@ import pytest
 
 import keras_norms as kn
 from keras_norms.testing import runner
-from keras_norms.testing.cases import BrokenCases, Case, load_cases, packaged_cases
+from keras_norms.testing.cases import (
+    BrokenCases,
+    Case,
+    exact_array,
+    input_array,
+    load_cases,
+    packaged_cases,
+)
 from keras_norms.testing.harness import Harness, classes_under_test
 from keras_norms.testing.scores import budget, score, ulp
 
@@ -145,6 +152,20 @@ def test_a_truncated_file_is_broken(tmp_path):
     write(tmp_path, count=2)
     with pytest.raises(BrokenCases, match=r"must hold 2 cases\. Received: 1"):
         load_cases(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 10, 100])
+def test_a_file_that_is_cut_off_is_broken(tmp_path, size):
+    write(tmp_path)
+    path = tmp_path / "max_norm" / "cases.json"
+    path.write_text(path.read_text()[:size])
+    with pytest.raises(BrokenCases, match="is not a case file"):
+        load_cases(tmp_path)
+
+
+def test_a_single_value_fills_the_shape():
+    assert input_array({"shape": [2, 3], "values": ["0x1.8p+0"]}).tolist() == [[1.5] * 3] * 2
+    assert exact_array({"shape": [2], "values": [["0x1.0p+0", "0x1.0p-60"]]}).shape == (2, 2)
 
 
 def test_an_empty_folder_is_broken(tmp_path):

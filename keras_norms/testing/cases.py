@@ -52,12 +52,14 @@ def load_cases(folder):
     """
     cases = []
     for path in sorted(pathlib.Path(folder).glob("*/*.json")):
-        data = json.loads(path.read_text("utf-8"))
-        if data["count"] != len(data["cases"]):
-            raise BrokenCases(
-                f"{path} must hold {data['count']} cases. Received: {len(data['cases'])}"
-            )
-        cases += [Case(target=data["target"], **case) for case in data["cases"]]
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            count, found = data["count"], data["cases"]
+            cases += [Case(target=data["target"], **case) for case in found]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokenCases(f"{path} is not a case file: {error!r}") from error
+        if count != len(found):
+            raise BrokenCases(f"{path} must hold {count} cases. Received: {len(found)}")
     if not cases:
         raise BrokenCases(f"No case files below {folder}")
     ids = [case.id for case in cases]
@@ -71,10 +73,18 @@ def load_cases(folder):
 def exact_array(data):
     """The expected values of a case: float64 of shape (*shape, 2)."""
     pairs = [[float.fromhex(high), float.fromhex(low)] for high, low in data["values"]]
-    return np.array(pairs, "float64").reshape((*data["shape"], 2))
+    return _filled(pairs, (*data["shape"], 2))
 
 
 def input_array(data):
     """An input of a case: float64 of its shape, exact in the tested dtype."""
-    values = [float.fromhex(value) for value in data["values"]]
-    return np.array(values, "float64").reshape(data["shape"])
+    values = [[float.fromhex(value)] for value in data["values"]]
+    return _filled(values, (*data["shape"], 1))[..., 0]
+
+
+def _filled(values, shape):
+    """An array of the values; a single one stands for all entries."""
+    values = np.array(values, "float64").reshape((-1, shape[-1]))
+    if len(values) == 1:
+        return np.broadcast_to(values[0], shape).copy()
+    return values.reshape(shape)

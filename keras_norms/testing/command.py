@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import runpy
@@ -82,6 +83,7 @@ def _report(options, outcomes, killed):
     return {
         "backend": keras.backend.backend(),
         "device": options.device,
+        "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
