@@ -2,10 +2,10 @@
 
     python benchmarks/constraints.py [--rounds N]
 
-Each round times Keras', ours, and Keras' again, in an order drawn anew. A cell is the median over the
-rounds of the ratio within a round. The noise is what Keras against itself (A/A) is off in the worst
-quarter of the rounds. The process exits with 1 where ours costs more than 1.05 times Keras' plus the
-noise.
+Each round times Keras', ours, and Keras' again, in an order drawn anew. A cell is the median over
+the rounds of the ratio within a round. The noise is what Keras against itself (A/A) is off in the
+worst quarter of the rounds. The process exits with 1 where ours costs more than 1.05 times Keras'
+plus the noise.
 """
 
 import argparse
