@@ -201,19 +201,25 @@ def test_long_sums_are_accurate_outside_xla_too(shape, axes, value):
     assert ulps.max() <= 2 * (4 + math.log2(length))
 
 
-@pytest.mark.parametrize("max_value", [1e-37, 1e-20, 1.0, 1e15, 1e20, 3e38])
-@pytest.mark.parametrize("scale", [1e-37, 1e-28, 1e-20, 1e-10, 1.0, 1e18])
+FEASIBLE = [
+    (scale, bound)
+    for scale in (1e-37, 1e-28, 1e-20, 1e-10, 1.0, 1e18)
+    for bound in (1e-37, 1e-20, 1.0, 1e15, 1e20, 3e38)
+    if 2 * scale < bound
+]
+
+
+@pytest.mark.parametrize(("scale", "max_value"), FEASIBLE)
 def test_feasible_weights_come_back_whatever_the_bound(scale, max_value):
     w = (np.array([[1.0, -0.5], [0.25, 0.75]]) * scale).astype("float32")
-    if 2 * scale < max_value:
-        np.testing.assert_array_equal(numpy(kn.MaxNorm(max_value)(tensor(w))), w)
+    np.testing.assert_array_equal(numpy(kn.MaxNorm(max_value)(tensor(w))), w)
 
 
 @pytest.mark.parametrize("constraint", [kn.MaxNorm(0.3), kn.UnitNorm(), kn.MinMaxNorm(0.1, 0.3)])
 def test_float64_is_computed_in_float64(constraint):
     w = ops.convert_to_tensor(random((20, 5), 3))
     if ops.convert_to_numpy(w).dtype != "float64":
-        return  # JAX has float64 only if x64 is enabled
+        pytest.skip("JAX has float64 only if x64 is enabled")
     found = np.sqrt((ops.convert_to_numpy(constraint(w)) ** 2).sum(axis=0))
     bound = getattr(constraint, "max_value", 1.0)
     np.testing.assert_allclose(found, bound, rtol=(4 + math.log2(20)) * 2.0**-52)
