@@ -9,10 +9,14 @@ __all__ = [
     "L1L2",
     "L2",
     "BatchMean",
+    "Chain",
+    "Clip",
     "MaxNorm",
     "MinMaxNorm",
     "NonNeg",
     "OrthogonalRegularizer",
+    "Simplex",
+    "Sum",
     "UnitNorm",
     "constraints",
     "regularizers",
@@ -21,8 +25,8 @@ __all__ = [
 problem = startup.choose_backend()
 if problem is None:
     from keras_norms import constraints, regularizers
-    from keras_norms.constraints import MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-    from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer
+    from keras_norms.constraints import Chain, Clip, MaxNorm, MinMaxNorm, NonNeg, Simplex, UnitNorm
+    from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer, Sum
 else:
     # No name then, but the command line can still say what is missing.
     def __getattr__(name):

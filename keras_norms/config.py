@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import numbers
 import re
 
@@ -44,6 +45,43 @@ def _plain(value):
     return keras.saving.serialize_keras_object(value)
 
 
+class Several(Configured):
+    """Mixin of the frozen dataclasses that are made of others: `Chain(a, b)`.
+
+    The only field is a tuple, whose check is applied to each member. Members of the same class
+    are taken apart, so that `(a + b) + c` is `a + b + c`.
+    """
+
+    def __init__(self, *members):
+        (field,) = dataclasses.fields(self)
+        check = field.metadata["check"]
+        parts = [check(member) for member in members]
+        flat = [each for p in parts for each in (p._members if type(p) is type(self) else [p])]
+        if len(flat) < 2:
+            raise ValueError(
+                f"{type(self).__name__} is made of two or more {field.name}. Received: {flat}"
+            )
+        object.__setattr__(self, field.name, tuple(flat))
+
+    @property
+    def _members(self):
+        return getattr(self, dataclasses.fields(self)[0].name)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(repr, self._members))})"
+
+    def get_config(self):
+        """The members as configs, in a dict that JSON can hold."""
+        name = dataclasses.fields(self)[0].name
+        return {name: [keras.saving.serialize_keras_object(each) for each in self._members]}
+
+    @classmethod
+    def from_config(cls, config):
+        """The object that `get_config` made `config` from."""
+        (members,) = config.values()
+        return cls(*[keras.saving.deserialize_keras_object(each) for each in members])
+
+
 def positive(name, value):
     """`value` as a Python float > 0, normal in float32."""
     return _real(name, value, "positive and finite", _TINY, _HUGE)
@@ -57,6 +95,11 @@ def nonnegative(name, value):
 def fraction(name, value):
     """`value` as a Python float in [0, 1]."""
     return _real(name, value, "in [0, 1]", 0, 1)
+
+
+def limit(name, value):
+    """`value` as a Python float, which may be infinite."""
+    return _real(name, value, "a number that is not NaN", -math.inf, math.inf)
 
 
 def _real(name, value, words, low, high):

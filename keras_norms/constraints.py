@@ -5,22 +5,35 @@ Drop-in for `keras.constraints`: the same names, arguments, defaults and config 
 """
 
 import dataclasses
-from typing import Any, final
+import math
+from typing import Any, ClassVar, final
 
 import keras
 from keras import ops
 
-from keras_norms.config import Configured, by_name, find, fraction, nonnegative, parameter, positive
+from keras_norms.config import (
+    Configured,
+    Several,
+    by_name,
+    find,
+    fraction,
+    limit,
+    nonnegative,
+    parameter,
+    positive,
+)
 from keras_norms.groups import axis_of, canonical_axes
 from keras_norms.norms import l2
 from keras_norms.precision import lift, lower
 from keras_norms.projections import (
     clip,
+    onto_box,
     onto_l2_ball,
     onto_orthant,
     onto_shell,
     onto_unit_sphere,
 )
+from keras_norms.thresholds import onto_l1_ball, onto_simplex
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -51,6 +64,9 @@ class Constraint(Configured, keras.constraints.Constraint):
 
     # No axis inside a group: every entry is its own. Classes with groups have a field instead.
     axis: Any = ()
+
+    # Whether the set is convex, which the laws of `keras_norms.testing` then ask more of.
+    convex: ClassVar[bool] = False
 
     def __call__(self, w):
         """The weights after one training step's worth of the constraint.
@@ -84,7 +100,7 @@ class Constraint(Configured, keras.constraints.Constraint):
         distance per entry. Arguments and errors as in `__call__`.
         """
         w, _ = lift(w)
-        axes = canonical_axes(self.axis, len(w.shape))
+        axes = self._axes(len(w.shape))
         outside = [size for a, size in enumerate(w.shape) if a not in axes]
         return ops.reshape(self._distance(w, axes), outside)
 
@@ -96,7 +112,10 @@ class Constraint(Configured, keras.constraints.Constraint):
 
     def _map(self, function, w):
         w, dtype = lift(w)
-        return lower(function(w, canonical_axes(self.axis, len(w.shape))), dtype)
+        return lower(function(w, self._axes(len(w.shape))), dtype)
+
+    def _axes(self, rank):
+        return canonical_axes(self.axis, rank)
 
     def _project(self, w, axes):
         raise NotImplementedError(
@@ -110,27 +129,43 @@ class Constraint(Configured, keras.constraints.Constraint):
         return l2(w - self._project(w, axes), axes)
 
 
+_ORDERS = {1: 1, 2: 2, "inf": "inf", math.inf: "inf"}  # JSON has no infinity
+
+
+def _order(name, value):
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool) and value in _ORDERS:
+        return _ORDERS[value]
+    raise ValueError(f'`{name}` must be 1, 2 or "inf". Received: {name}={value!r}')
+
+
 @_registered
 @final
 @dataclasses.dataclass(frozen=True)
 class MaxNorm(Constraint):
-    """Groups of Euclidean norm at most `max_value`: the nearest point, by radial scaling.
+    """Groups of norm at most `max_value`: the nearest point.
 
-    A group inside the ball comes back bit for bit; one outside is scaled onto it:
-    `w * max_value / max(norm, max_value)`. Finite and feasible for every finite weight; a group
-    of norm above 1.8e19, whose square overflows float32, becomes zero.
+    A group inside the ball comes back bit for bit. One outside:
+    - under `ord=2`, the Euclidean norm, is scaled: `w * max_value / max(norm, max_value)`. Finite
+      and feasible for every finite weight; a group of norm above 1.8e19, whose square overflows
+      float32, becomes zero.
+    - under `ord=1`, the sum of absolute values, has them all lowered by one number, and small
+      entries become zero: `sign(w) * max(abs(w) - theta, 0)`. Not a scaling.
+    - under `ord="inf"`, the largest absolute value, is clipped.
 
     Args:
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
         axis: The axes inside a group: an integer, several, or None for the whole tensor.
             0 is one norm per unit of a Dense layer; `(0, 1, 2)` one per Conv2D filter.
+        ord: The norm: 1, 2 or "inf".
 
     Raises:
-        ValueError: If `max_value` is not positive and finite, or `axis` names an axis twice.
+        ValueError: If `max_value` is not positive and finite, `ord` is another, or `axis` names an
+            axis twice.
         TypeError: If `max_value` is not a number, or `axis` not made of integers.
 
     Source: Srebro, Rennie, Jaakkola, "Maximum-Margin Matrix Factorization", NIPS 2004;
-    with dropout: Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
+    with dropout: Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1;
+    `ord=1`: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -138,13 +173,24 @@ class MaxNorm(Constraint):
     >>> print(keras.ops.convert_to_numpy(kn.MaxNorm(1.0)(w)))
     [[0.6 0.3]
      [0.8 0.4]]
+    >>> print(keras.ops.convert_to_numpy(kn.MaxNorm(2.0, ord=1)([0.5, 2.0, -3.5])))
+    [ 0.    0.25 -1.75]
     """
 
     max_value: float = parameter(positive, 2)
     axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    ord: int | str = parameter(_order, 2)
+    convex = True
 
     def _project(self, w, axes):
-        return onto_l2_ball(w, axes, self.max_value)
+        return _ONTO_BALL[self.ord](w, axes, self.max_value)
+
+
+_ONTO_BALL = {
+    1: onto_l1_ball,
+    2: onto_l2_ball,
+    "inf": lambda w, axes, radius: onto_box(w, -radius, radius),
+}
 
 
 @_registered
@@ -180,6 +226,14 @@ class UnitNorm(Constraint):
 
     def _distance(self, w, axes):
         return ops.abs(l2(w, axes) - 1)
+
+
+def _ordered(bounds):
+    if bounds.min_value > bounds.max_value:
+        raise ValueError(
+            "`min_value` must not exceed `max_value`. "
+            f"Received: min_value={bounds.min_value:g}, max_value={bounds.max_value:g}"
+        )
 
 
 @_registered
@@ -220,10 +274,8 @@ class MinMaxNorm(Constraint):
     axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
 
     def __post_init__(self):
-        received = f"min_value={self.min_value}, max_value={self.max_value}"
         super().__post_init__()
-        if self.min_value > self.max_value:
-            raise ValueError(f"`min_value` must not exceed `max_value`. Received: {received}")
+        _ordered(self)
 
     def _project(self, w, axes):
         return onto_shell(w, axes, self.min_value, self.max_value)
@@ -250,8 +302,136 @@ class NonNeg(Constraint):
     [0. 2.]
     """
 
+    convex = True
+
     def _project(self, w, axes):
         return onto_orthant(w)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class Clip(Constraint):
+    """Entries in [min_value, max_value]: the nearest point, `min(max(w, min_value), max_value)`.
+
+    Elementwise, so there are no groups and no `axis`.
+
+    Args:
+        min_value: The smallest entry, `-inf` for no lower bound.
+        max_value: The largest entry, not below `min_value`, `inf` for no upper bound.
+
+    Raises:
+        ValueError: If a bound is NaN, or `min_value > max_value`.
+        TypeError: If a bound is not a number.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> print(keras.ops.convert_to_numpy(kn.Clip(-0.5, 0.5)([-1.0, 0.25, 2.0])))
+    [-0.5   0.25  0.5 ]
+    """
+
+    min_value: float = parameter(limit)
+    max_value: float = parameter(limit)
+    convex = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        _ordered(self)
+
+    def _project(self, w, axes):
+        return onto_box(w, self.min_value, self.max_value)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class Simplex(Constraint):
+    """Groups of entries that are not negative and sum to `total`: the nearest point.
+
+    `max(w - theta, 0)`, with theta such that the group sums to `total`: small entries become zero.
+    A group that is inside already comes back bit for bit.
+
+    Args:
+        total: The sum of a group, positive.
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `total` is not positive and finite, or `axis` names an axis twice.
+        TypeError: If `total` is not a number, or `axis` not made of integers.
+
+    Source: Michelot, "A finite algorithm for finding the projection of a point onto the canonical
+    simplex of R^n", JOTA 50, 1986.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> print(keras.ops.convert_to_numpy(kn.Simplex()([0.5, 0.75, -3.5])))
+    [0.375 0.625 0.   ]
+    """
+
+    total: float = parameter(positive, 1)
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    convex = True
+
+    def _project(self, w, axes):
+        return onto_simplex(w, axes, self.total)
+
+
+def _member(value):
+    constraint = get(value)
+    if not isinstance(constraint, Constraint):
+        raise TypeError(
+            "A Chain is made of the constraints of keras_norms, or of subclasses of its "
+            f"`Constraint`. Received: {value!r}"
+        )
+    return constraint
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class Chain(Several, Constraint):
+    """Several constraints, one after the other.
+
+    Weights end in the last set. They stay in the earlier ones too, and at the nearest point of
+    them all, where `NonNeg` comes before a `MaxNorm` with Euclidean norm. In other orders a later
+    constraint may leave an earlier set, and `excess`, the distance to what the chain makes of the
+    weights, only bounds the distance to the intersection.
+
+    The group of a chain is the smallest that holds a group of each member.
+
+    Args:
+        *constraints: Two or more constraints, or what `get` takes.
+
+    Raises:
+        ValueError: If there are fewer than two, or a name is unknown.
+        TypeError: If one of them is not a constraint of keras_norms.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> chain = kn.Chain(kn.NonNeg(), kn.MaxNorm(1.0))
+    >>> print(keras.ops.convert_to_numpy(chain([[3.0, -0.3], [4.0, 0.4]])))
+    [[0.6 0. ]
+     [0.8 0.4]]
+    """
+
+    constraints: tuple[Constraint, ...] = parameter(_member)
+
+    def along(self, axis):
+        """The same chain with other axes inside a group of each member that has groups."""
+        return Chain(*[c.along(axis) for c in self.constraints])
+
+    def _axes(self, rank):
+        return tuple(sorted({a for c in self.constraints for a in c._axes(rank)}))
+
+    def _project(self, w, axes):
+        for constraint in self.constraints:
+            w = constraint._project(w, constraint._axes(len(w.shape)))
+        return w
+
+    def _step(self, w, axes):
+        for constraint in self.constraints:
+            w = constraint._step(w, constraint._axes(len(w.shape)))
+        return w
 
 
 max_norm = MaxNorm
@@ -259,7 +439,7 @@ unit_norm = UnitNorm
 min_max_norm = MinMaxNorm
 non_neg = NonNeg
 
-_CLASSES = by_name(MaxNorm, UnitNorm, MinMaxNorm, NonNeg)
+_CLASSES = by_name(MaxNorm, UnitNorm, MinMaxNorm, NonNeg, Clip, Simplex, Chain)
 
 
 def get(identifier):
@@ -276,7 +456,7 @@ def get(identifier):
     Example:
     >>> from keras_norms import constraints
     >>> constraints.get("max_norm")
-    MaxNorm(max_value=2.0, axis=0)
+    MaxNorm(max_value=2.0, axis=0, ord=2)
     """
     return find(identifier, _CLASSES, "constraint")
 
@@ -287,7 +467,7 @@ def serialize(constraint):
     Example:
     >>> from keras_norms import constraints
     >>> constraints.serialize(constraints.MaxNorm(3.0))["config"]
-    {'max_value': 3.0, 'axis': 0}
+    {'max_value': 3.0, 'axis': 0, 'ord': 2}
     """
     return keras.saving.serialize_keras_object(constraint)
 
@@ -302,7 +482,7 @@ def deserialize(config, custom_objects=None):
     Example:
     >>> from keras_norms import constraints
     >>> constraints.deserialize(constraints.serialize(constraints.MaxNorm(3.0)))
-    MaxNorm(max_value=3.0, axis=0)
+    MaxNorm(max_value=3.0, axis=0, ord=2)
     """
     return keras.saving.deserialize_keras_object(
         config, custom_objects=custom_objects, module_objects=_CLASSES

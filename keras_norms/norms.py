@@ -5,7 +5,10 @@ Results keep the reduced axes with length 1, so that they broadcast against the 
 
 import math
 
+import keras
 from keras import ops
+
+_EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 # TensorFlow outside XLA adds the terms of a long group one after another, and the error of the norm
 # grows with their number: 8 ulp at 256 equal terms, inside the promised 4 + log2(256), but 90 at
@@ -89,7 +92,7 @@ def l2_or_one(w, axes):
 
 def inverse_l2(w, axes):
     """One over the Euclidean norm of each group, and 1 for a zero group."""
-    return ops.rsqrt(_nonzero(total(w * w, axes)))
+    return _nonzero(total(w * w, axes)) ** -0.5
 
 
 def _nonzero(squares):
@@ -100,3 +103,9 @@ def _nonzero(squares):
 def magnitude(x):
     """Absolute values, with gradient 0 at 0 on every backend (JAX's `abs` has 1)."""
     return x * ops.stop_gradient(ops.sign(x))
+
+
+def rounding(w, axes):
+    """The relative error that rounding explains in a sum over each group, or in its square."""
+    size = math.prod([w.shape[a] for a in axes])
+    return (4 + math.log2(max(size, 1))) * _EPS[keras.backend.standardize_dtype(w.dtype)]

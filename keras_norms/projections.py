@@ -10,10 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.norms import inverse_l2, l2_or_one, total
+from keras_norms.norms import inverse_l2, l2_or_one, rounding, total
 
 _HUGE = float(np.finfo(np.float32).max)
-_EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
 def onto_l2_ball(w, axes, radius):
@@ -28,26 +27,21 @@ def onto_l2_ball(w, axes, radius):
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
-    scaled, unit = w, _unit(radius)
+    scaled, unit = w, unit_of(radius)
     if unit != 1:
         limit = min(1e18 * unit, _HUGE)  # beyond it, squares in units of a tiny radius overflow
         w = ops.clip(w, -limit, limit)
         scaled, radius = w / unit, radius / unit
     # (norm / radius)**2, and exactly 1 for a group inside.
     ratio = total(scaled * scaled, axes) * (1 / radius**2)
-    return w * ops.rsqrt(ops.threshold(ratio, 1 + _rounding(w, axes), 1))
+    # A power, because TensorFlow's `rsqrt` of 1 is 1 - 2**-23 on processors with AVX-512.
+    return w * ops.threshold(ratio, 1 + rounding(w, axes), 1) ** -0.5
 
 
-def _unit(radius):
+def unit_of(radius):
     """A power of two near a radius whose square would leave float32's range, else 1."""
     exponent = math.frexp(radius)[1] - 1
     return 1 if abs(exponent) < 48 else 2.0**exponent
-
-
-def _rounding(w, axes):
-    """The relative error that rounding explains in the square of a group's norm."""
-    size = math.prod([w.shape[a] for a in axes])
-    return (4 + math.log2(max(size, 1))) * _EPS[keras.backend.standardize_dtype(w.dtype)]
 
 
 def onto_unit_sphere(w, axes):
@@ -85,3 +79,17 @@ def clip(norm, low, high):
 def onto_orthant(w):
     """Nearest tensor without negative entries: `max(w, 0)`."""
     return ops.relu(w)  # `ops.maximum` rounds float64 to float32 on PyTorch
+
+
+def onto_box(w, low, high):
+    """Nearest tensor with entries in [low, high]: `min(max(w, low), high)`. NaN stays NaN.
+
+    Args:
+        w: A tensor of float32 or float64.
+        low: A Python number, -inf for no lower bound.
+        high: A Python number, not below `low`, inf for no upper bound.
+    """
+    # Arrays, because `ops.where` and `ops.clip` round a Python number to float32 on PyTorch.
+    dtype = keras.backend.standardize_dtype(w.dtype)
+    least, most = np.asarray(low, dtype), np.asarray(high, dtype)
+    return ops.where(w > high, most, ops.where(w < low, least, w))

@@ -11,7 +11,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_norms.config import Configured, by_name, find, nonnegative, parameter
+from keras_norms.config import Configured, Several, by_name, find, nonnegative, parameter
 from keras_norms.groups import as_rows
 from keras_norms.norms import l2_or_one, magnitude
 from keras_norms.precision import lift
@@ -48,7 +48,20 @@ class Regularizer(Configured, keras.regularizers.Regularizer):
     ...         return keras.ops.mean(x)
     >>> float(Mean()([1.0, 3.0]))
     2.0
+
+    The sum of penalties is a penalty; `sum([a, b])` works, and so do Keras' own:
+    >>> import keras_norms as kn
+    >>> kn.L1(0.1) + kn.L2(0.2)
+    Sum(L1(l1=0.1), L2(l2=0.2))
     """
+
+    def __add__(self, other):
+        return Sum(self, other) if callable(other) else NotImplemented
+
+    def __radd__(self, other):
+        if other == 0:  # where `sum` starts
+            return self
+        return Sum(other, self) if callable(other) else NotImplemented
 
     def __call__(self, x):
         """The penalty as Keras adds it to the loss: a float32 or float64 scalar.
@@ -282,12 +295,49 @@ class BatchMean(Regularizer):
         return self.regularizer(x)
 
 
+def _term(value):
+    regularizer = get(value)
+    if regularizer is None:
+        raise ValueError("A Sum is made of regularizers. Received: None")
+    return regularizer
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class Sum(Several, Regularizer):
+    """The sum of several penalties, which `a + b` makes.
+
+    Args:
+        *regularizers: Two or more regularizers, ours or Keras', or what `get` takes.
+
+    Raises:
+        ValueError: If there are fewer than two, one is None, or a name is unknown.
+        TypeError: If one of them is nothing that `get` takes.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> float((kn.L1(0.5) + kn.L2(0.5))([-3.0, 4.0]))
+    16.0
+    """
+
+    regularizers: tuple[Regularizer, ...] = parameter(_term)
+
+    def __call__(self, x):
+        """What Keras adds to the loss after its own division, if any, is `value(x)`."""
+        x, _ = lift(x, "Regularized values")
+        return sum(r(x) for r in self.regularizers)
+
+    def _penalty(self, x):
+        return sum(getattr(r, "value", r)(x) for r in self.regularizers)
+
+
 l1 = L1
 l2 = L2
 l1_l2 = L1L2
 orthogonal_regularizer = OrthogonalRegularizer
 
-_CLASSES = by_name(L1, L2, L1L2, OrthogonalRegularizer, BatchMean) | {"l1_l2": L1L2}
+_CLASSES = by_name(L1, L2, L1L2, OrthogonalRegularizer, BatchMean, Sum) | {"l1_l2": L1L2}
 
 
 def get(identifier):

@@ -18,6 +18,7 @@ ORDER = [
     "groups",
     "norms",
     "projections",
+    "thresholds",
     "config",
     "constraints",
     "regularizers",

@@ -1,5 +1,6 @@
 """One exception type and message per mistake, on every backend, quoting what was received."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -67,6 +68,29 @@ NAN, INF = float("nan"), float("inf")
             ValueError,
             '`mode` must be "rows" or "columns". Received: mode=\'row\'',
         ),
+        (
+            lambda: kn.MaxNorm(ord=3),
+            ValueError,
+            '`ord` must be 1, 2 or "inf". Received: ord=3',
+        ),
+        (lambda: kn.MaxNorm(ord="fro"), ValueError, "Received: ord='fro'"),
+        (lambda: kn.MaxNorm(ord=True), ValueError, "Received: ord=True"),
+        (lambda: kn.MaxNorm(ord=np.ones(2)), ValueError, "Received: ord="),
+        (lambda: kn.Clip(1, 0), ValueError, "Received: min_value=1, max_value=0"),
+        (lambda: kn.Clip(NAN, 0), ValueError, "Received: min_value=nan"),
+        (lambda: kn.Clip(None, 0), TypeError, "Received: min_value=None"),
+        (lambda: kn.Simplex(0), ValueError, "Received: total=0"),
+        (lambda: kn.Simplex(axis=[1, 1]), ValueError, r"Received: axis=\[1, 1\]"),
+        (lambda: kn.Chain(kn.NonNeg()), ValueError, r"two or more constraints. Received: \[NonNeg"),
+        (lambda: kn.Chain(kn.NonNeg(), None), TypeError, "Received: None"),
+        (
+            lambda: kn.Chain(kn.NonNeg(), keras.constraints.NonNeg()),
+            TypeError,
+            "A Chain is made of the constraints of keras_norms.* Received: <keras",
+        ),
+        (lambda: kn.L2() + 3, TypeError, "unsupported operand"),
+        (lambda: 3 + kn.L2(), TypeError, "unsupported operand"),
+        (lambda: kn.Sum(kn.L2(), None), ValueError, "Received: None"),
         (lambda: kn.BatchMean(None), ValueError, "Received: regularizer=None"),
         (lambda: kn.BatchMean(kn.BatchMean("l2")), ValueError, "Received: regularizer=BatchMean"),
         (lambda: kn.BatchMean("l3"), ValueError, "Received: 'l3'"),

@@ -31,13 +31,16 @@ def test_every_name_of_keras_is_here(theirs, ours, name):
 def test_arguments_and_defaults_are_those_of_keras(theirs, ours, name):
     wanted = inspect.signature(getattr(theirs, name)).parameters.values()
     found = inspect.signature(getattr(ours, name)).parameters.values()
-    assert [(p.name, p.default) for p in found] == [(p.name, p.default) for p in wanted]
+    wanted = [(p.name, p.default) for p in wanted]
+    # What Keras lacks comes after what it has: `ord`.
+    assert [(p.name, p.default) for p in found][: len(wanted)] == wanted
 
 
 @pytest.mark.parametrize(("theirs", "ours", "name"), OBJECTS)
 def test_config_keys_and_values_are_those_of_keras(theirs, ours, name):
     wanted = getattr(theirs, name)().get_config()
     found = getattr(ours, name)().get_config()
+    found = {key: found[key] for key in wanted}  # `ord` is ours alone
     assert found == pytest.approx(wanted)  # Keras reads L1's factor back from float32
     assert getattr(theirs, name).from_config(found).get_config() == pytest.approx(wanted)
 
@@ -61,7 +64,9 @@ def test_results_agree_on_ordinary_weights(theirs, ours, name):
 def test_names_are_found_by_get(theirs, ours, name):
     assert isinstance(ours.get(name), getattr(ours, name))
     if name != "l1_l2":  # which Keras documents, but does not find
-        assert ours.get(name).get_config() == pytest.approx(theirs.get(name).get_config())
+        wanted = theirs.get(name).get_config()
+        found = ours.get(name).get_config()
+        assert {key: found[key] for key in wanted} == pytest.approx(wanted)
     config = {"class_name": getattr(ours, name).__name__, "config": {}}
     assert ours.get(config) == ours.deserialize(config) == getattr(ours, name)()
 

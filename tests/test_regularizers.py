@@ -145,3 +145,31 @@ def test_names_mean_what_keras_documents():
     assert regularizers.get("l1") == kn.L1(0.01)
     assert kn.L1(None) == kn.L1()
     assert kn.L1L2(None, None) == kn.L1L2() == kn.L1L2(0.0, 0.0)
+
+
+def test_sums_take_penalties_of_keras_and_of_batches():
+    x = np.array([[3.0, -4.0], [0.0, 1.0]], "float32")
+    both = sum([kn.L1(0.5), keras.regularizers.L2(0.5), kn.BatchMean(kn.L1(1.0))])
+    assert isinstance(both, kn.Sum)
+    assert float(both.value(x)) == 0.5 * 8 + 0.5 * 26 + 8 / 2
+    # Keras' own on either side, and half precision, which Keras' own would overflow.
+    for penalty in (
+        keras.regularizers.L2(1e-4) + kn.L1(0.0),
+        kn.L1(0.0) + keras.regularizers.L2(1e-4),
+    ):
+        result = penalty(ops.cast(np.full((4096, 1), 8.0, "float32"), "float16"))
+        assert keras.backend.standardize_dtype(result.dtype) == "float32"
+        np.testing.assert_allclose(float(result), 26.2144, rtol=1e-6)  # 12 ulp of float32
+        restored = type(penalty).from_config(penalty.get_config())
+        assert float(restored(x)) == float(penalty(x))
+
+
+def test_a_sum_as_activity_penalty_divides_once():
+    layer = keras.layers.Dense(
+        2, kernel_initializer="ones", activity_regularizer=kn.L1(0.5) + kn.BatchMean(kn.L2(1.0))
+    )
+    layer(np.ones((4, 3), "float32"))  # outputs 3: L1 is 0.5 * 24, L2 is 72
+    divided = regularizers.KERAS_DIVIDES_BY_BATCH
+    np.testing.assert_allclose(
+        float(ops.convert_to_numpy(layer.losses[0])), (3 if divided else 12) + 18, rtol=1e-6
+    )

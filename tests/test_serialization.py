@@ -18,6 +18,11 @@ CONSTRAINTS = [
     kn.UnitNorm(axis=None),
     kn.MinMaxNorm(0.5, 2, rate=0.25, axis=-1),
     kn.NonNeg(),
+    kn.MaxNorm(3.0, ord=1),
+    kn.MaxNorm(3.0, axis=[0, 1], ord="inf"),
+    kn.Clip(-float("inf"), 0.5),
+    kn.Simplex(2.0, axis=(0, 1)),
+    kn.Chain(kn.NonNeg(), kn.MaxNorm(0.5)),
 ]
 REGULARIZERS = [
     kn.L1(0.1),
@@ -25,6 +30,7 @@ REGULARIZERS = [
     kn.L1L2(0.1, 0.2),
     kn.OrthogonalRegularizer(0.1, "columns"),
     kn.BatchMean(kn.L2(0.1)),
+    kn.L1(0.1) + kn.BatchMean(kn.L2(0.1)),
 ]
 EVERY = [(constraints, c) for c in CONSTRAINTS] + [(regularizers, r) for r in REGULARIZERS]
 SAVED = pathlib.Path(__file__).parent / "saved"
@@ -56,7 +62,18 @@ def model():
                 name="dense",
             ),
             layers.Dense(
-                2, kernel_constraint=kn.UnitNorm(), kernel_regularizer=kn.L2(1e-3), name="head"
+                3,
+                kernel_constraint=kn.Chain(kn.NonNeg(), kn.MaxNorm(3.0)),
+                bias_constraint=kn.Clip(-1.0, float("inf")),
+                kernel_regularizer=kn.L2(1e-3) + kn.L1(0.5),
+                name="middle",
+            ),
+            layers.Dense(
+                2,
+                kernel_constraint=kn.UnitNorm(),
+                bias_constraint=kn.Simplex(),
+                kernel_regularizer=kn.L2(1e-3),
+                name="head",
             ),
         ],
         name="saved",
@@ -106,7 +123,10 @@ def test_equality_and_repr():
     assert kn.L1(0.1) != kn.L2(0.1)
     assert kn.MaxNorm(2) != keras.constraints.MaxNorm(2)
     assert len({kn.MaxNorm(2), kn.MaxNorm(2), kn.UnitNorm()}) == 2
-    assert repr(kn.MaxNorm(3, axis=[0, 1])) == "MaxNorm(max_value=3.0, axis=(0, 1))"
+    assert repr(kn.MaxNorm(3, axis=[0, 1])) == "MaxNorm(max_value=3.0, axis=(0, 1), ord=2)"
+    assert kn.MaxNorm(ord=float("inf")) == kn.MaxNorm(ord="inf") != kn.MaxNorm(ord=1)
+    chain = kn.Chain("non_neg", kn.Clip(0, 1))
+    assert repr(chain) == "Chain(NonNeg(), Clip(min_value=0.0, max_value=1.0))"
     assert repr(kn.BatchMean("l2")) == "BatchMean(regularizer=L2(l2=0.01))"
 
 
@@ -117,7 +137,7 @@ def test_objects_do_not_change():
 
 def test_factors_are_exact_in_the_config():
     assert kn.L1(0.1).get_config() == {"l1": 0.1}
-    assert kn.MaxNorm(0.1).get_config() == {"max_value": 0.1, "axis": 0}
+    assert kn.MaxNorm(0.1).get_config() == {"max_value": 0.1, "axis": 0, "ord": 2}
 
 
 @pytest.mark.parametrize("copier", [keras.models.clone_model, copy.deepcopy])

@@ -1,0 +1,162 @@
+"""What the L1 ball and the simplex cost beside a sort and beside other libraries, and their errors.
+
+    python benchmarks/thresholds.py [--rounds N]
+
+On JAX the peers are `optax.projections` and `jaxopt.projection`, mapped over the groups and
+compiled; on TensorFlow and PyTorch, whose libraries have no such projection, the textbook's sort
+(Duchi et al. 2008). A ratio is the median over the rounds of peer / ours within a round, in an
+order drawn anew. Errors are against NumPy's sort in float64, in ulp of the radius. The exit code is
+1 where ours is not as many times faster as is promised.
+"""
+
+import argparse
+import os
+import random
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from keras import ops
+from rich.console import Console
+from rich.table import Table
+
+import keras_norms as kn
+
+PROMISED = {"jax": 10, "tensorflow": 2, "torch": 3}
+SHAPES = [(1024, 1024), (4096, 512)]  # the groups are the columns
+RADIUS = 1.0
+
+
+def sorted_simplex(v):
+    """The simplex projection of each column, by a sort."""
+    falling = -ops.sort(-v, axis=0)
+    excess = ops.cumsum(falling, axis=0) - RADIUS
+    count = ops.reshape(ops.arange(1, v.shape[0] + 1, dtype=v.dtype), (-1, 1))
+    support = ops.sum(ops.cast(falling * count > excess, "int32"), axis=0, keepdims=True)
+    return ops.relu(
+        v - ops.take_along_axis(excess, support - 1, axis=0) / ops.cast(support, v.dtype)
+    )
+
+
+def sorted_l1_ball(w):
+    """The L1-ball projection of each column, by a sort; every column here lies outside."""
+    return ops.sign(w) * sorted_simplex(ops.abs(w))
+
+
+def peers():
+    """For each set: the names and functions to compare with."""
+    if keras.backend.backend() != "jax":
+        return {"simplex": {"sort": sorted_simplex}, "L1 ball": {"sort": sorted_l1_ball}}
+    import jax
+    import jaxopt
+    import optax
+
+    def columns(function):
+        return jax.vmap(lambda v: function(v, RADIUS), in_axes=1, out_axes=1)
+
+    return {
+        "simplex": {
+            "optax": columns(optax.projections.projection_simplex),
+            "jaxopt": columns(jaxopt.projection.projection_simplex),
+        },
+        "L1 ball": {
+            "optax": columns(optax.projections.projection_l1_ball),
+            "jaxopt": columns(jaxopt.projection.projection_l1_ball),
+        },
+    }
+
+
+def modes():
+    """How users run constraints on this backend: a name, and a compiler."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return {
+            "graph": lambda f: tf.function(f, autograph=False),
+            "XLA": lambda f: tf.function(f, autograph=False, jit_compile=True),
+        }
+    if backend == "jax":
+        import jax
+
+        def jit(function):
+            compiled = jax.jit(function)
+            return lambda x: compiled(x).block_until_ready()
+
+        return {"jit": jit}
+    return {"eager": lambda f: f}
+
+
+def exact(w, signs):
+    """The projections in float64, with sums in extended precision."""
+    v = np.abs(w) if signs else w
+    falling = -np.sort(-v.astype("float64"), axis=0)
+    excess = np.cumsum(falling.astype("longdouble"), axis=0) - RADIUS
+    count = np.arange(1, len(v) + 1)[:, None]
+    last = (falling * count > excess).sum(axis=0) - 1
+    theta = np.take_along_axis(excess / count, last[None], axis=0).astype("float64")
+    nearest = np.maximum(v - theta, 0)
+    return np.sign(w) * nearest if signs else nearest
+
+
+def compare(functions, x, rounds):
+    """The median seconds of each function, and of the others' ratio to the first."""
+    for function in functions:
+        function(x)
+    seconds = np.zeros((rounds, len(functions)))
+    order = list(range(len(functions)))
+    draw = random.Random(0)
+    for row in seconds:
+        draw.shuffle(order)
+        for i in order:
+            start = time.perf_counter()
+            functions[i](x)
+            row[i] = time.perf_counter() - start
+    return np.median(seconds, axis=0), np.median(seconds / seconds[:, :1], axis=0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21)
+    rounds = parser.parse_args().rounds
+    backend = keras.backend.backend()
+    table = Table(
+        "mode", "set", "shape", "ours, ms", "error, ulp", "peer", "times", "its error", box=None
+    )
+    table.title = f"{backend}, Keras {keras.__version__}"
+    ours = {"simplex": kn.Simplex(RADIUS), "L1 ball": kn.MaxNorm(RADIUS, ord=1)}
+    slow = 0
+    for shape in SHAPES:
+        array = np.random.default_rng(0).standard_normal(shape).astype("float32")
+        w = ops.convert_to_tensor(array)
+        for name, others in peers().items():
+            truth = exact(array, signs=name == "L1 ball")
+            for mode, compiler in modes().items():
+                functions = [compiler(f) for f in (ours[name], *others.values())]
+                errors = [
+                    np.abs(ops.convert_to_numpy(f(w)) - truth).max()
+                    / np.spacing(np.float32(RADIUS))
+                    for f in functions
+                ]
+                seconds, ratios = compare(functions, w, rounds)
+                for i, peer in enumerate(others, 1):
+                    missed = ratios[i] < PROMISED[backend]
+                    slow += missed
+                    table.add_row(
+                        *(mode, name, str(shape), f"{seconds[0] * 1e3:.2f}", f"{errors[0]:.2f}"),
+                        *(
+                            peer,
+                            f"{ratios[i]:.1f}{' [red]slow[/]' if missed else ''}",
+                            f"{errors[i]:.2f}",
+                        ),
+                    )
+    Console(soft_wrap=True).print(table)
+    print(f"{slow} of {len(table.rows)} are less than {PROMISED[backend]} times faster")
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The simplex and the L1 ball at sizes that no golden case can hold, against other methods."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.optimize
+from keras import ops
+
+import keras_norms as kn
+
+MILLION = 10**6
+RNG = np.random.default_rng(0)
+GROUPS = {
+    "equal entries": np.full(MILLION, 3.3),
+    "equal large entries": np.full(MILLION, 1e8),
+    "one dominant entry": np.r_[5.0, np.full(MILLION - 1, 0.1)],
+    "one large entry and a million that share the rest": np.r_[0.9, RNG.random(MILLION - 1) * 3e-7],
+    "ties among a few values": RNG.integers(0, 5, MILLION) / 4,
+    "normal": RNG.standard_normal(MILLION),
+    "halves of halves": 2.0 ** -np.arange(60.0),
+    "all negative": -100 * RNG.random(MILLION),
+    "heavy tails": RNG.standard_cauchy(MILLION),
+}
+
+
+def exact(v, total):
+    """The nearest point of the simplex, from a sort, with sums of integers: nothing is rounded."""
+    falling = np.sort(v.astype("float64"))[::-1]
+    # The threshold depends on the few entries that can be in the support only.
+    falling = falling[falling > falling[0] - total]
+    whole = list(map(int, np.ldexp(falling, 60).tolist()))  # no bit that matters is below 2**-60
+    sums = list(itertools.accumulate(whole, initial=-int(total * 2**60)))[1:]
+    # The last entry that exceeds the mean excess of those up to it.
+    below, above = 0, len(whole) - 1
+    while below < above:
+        middle = (below + above + 1) // 2
+        if whole[middle] * (middle + 1) > sums[middle]:
+            below = middle
+        else:
+            above = middle - 1
+    theta = float(Fraction(sums[below], (below + 1) * 2**60))
+    return np.maximum(v.astype("float64") - theta, 0)
+
+
+def column(v):
+    return ops.convert_to_tensor(v.astype("float32")[:, None])
+
+
+def numpy(x):
+    return np.asarray(ops.convert_to_numpy(x), "float64")[:, 0]
+
+
+@pytest.mark.parametrize("total", [1.0, 40.0])
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_million_entries(name, total):
+    v = GROUPS[name].astype("float32")
+    for constraint, got, given in (
+        (kn.Simplex(total), numpy(kn.Simplex(total)(column(v))), v),
+        (kn.MaxNorm(total, ord=1), numpy(kn.MaxNorm(total, ord=1)(column(v))), np.abs(v)),
+    ):
+        if isinstance(constraint, kn.MaxNorm) and given.sum(dtype="float64") <= total:
+            np.testing.assert_array_equal(got, v)
+            continue
+        wanted = exact(given, total)
+        signs = np.sign(v) if isinstance(constraint, kn.MaxNorm) else 1
+        assert np.abs(got - signs * wanted).max() <= 4 * np.spacing(np.float32(total))
+        assert abs(np.abs(got).sum() / total - 1) <= 1e-6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_root_finder_agrees(seed):
+    """A second opinion: theta by SciPy's bracketing, in float64."""
+    rng = np.random.default_rng(seed)
+    v = rng.standard_normal(200).astype("float32")
+    theta = scipy.optimize.brentq(
+        lambda t: np.maximum(v - t, 0).sum() - 1.5, v.min() - 1.5, v.max(), xtol=1e-15
+    )
+    np.testing.assert_allclose(
+        numpy(kn.Simplex(1.5)(column(v))), np.maximum(v - theta, 0), atol=4 * 2.0**-23
+    )
+
+
+def test_the_nearest_of_many_points():
+    """No feasible point drawn at random, and no corner, is nearer."""
+    v = RNG.standard_normal(6)
+    got = numpy(kn.MaxNorm(1.0, ord=1)(column(v)))
+    points = np.concatenate([RNG.dirichlet(np.ones(6), 2000), np.eye(6)])
+    points = np.concatenate([points * s for s in RNG.choice([-1, 1], (20, 6))])
+    nearest = np.linalg.norm(points - v, axis=1).min()
+    assert np.linalg.norm(got - v) <= nearest + 1e-6  # v is rounded to float32
+
+
+def test_values_by_hand():
+    v = np.array([0.5, 2.1, -3.5])
+    np.testing.assert_array_equal(numpy(kn.Simplex()(column(v))), [0, 1, 0])
+    np.testing.assert_allclose(
+        numpy(kn.MaxNorm(2.0, ord=1)(column(v))), [0, 0.3, -1.7], rtol=8 * 2.0**-23
+    )
+
+
+def test_a_group_with_nan_does_not_stop_the_others():
+    w = np.stack([np.full(50, np.nan), RNG.standard_normal(50)], axis=1).astype("float32")
+    got = np.asarray(ops.convert_to_numpy(kn.Simplex()(ops.convert_to_tensor(w))))
+    np.testing.assert_array_equal(got[:, 1], numpy(kn.Simplex()(column(w[:, 1]))))
+    assert np.isnan(got[:, 0]).any()
