@@ -1,37 +1,53 @@
-"""The matrix: what the reports of all backends say, as a table and as badges.
+"""The matrix: what the reports of all backends say, as tables and as badges.
 
     python -m conformance.matrix FOLDER BACKEND [BACKEND ...]
 
-Reads FOLDER/<backend>-<device>.json, and writes matrix.md, badge.json and
-badge-gpu.json beside them, the last two as Shields endpoints. A missing CPU report, one of another
-commit or of a part of the cases makes the badge red and the exit code 1. The GPU badge stays grey
-until a GPU ran. Standard library only.
+Reads FOLDER/<backend>-<device>.json, and -keras.json beside them for Keras' own classes, and writes
+matrix.md, matrix.html, badge.json and badge-gpu.json there, the last two as Shields endpoints. A
+missing CPU report, one of another commit or of a part of the cases makes the badge red and the exit
+code 1. The GPU badge stays grey until a GPU ran. Standard library only.
 """
 
+import collections
+import html
 import json
 import pathlib
+import subprocess
 import sys
 
 
-def load(folder, backends, device):
+def load(folder, backends, device, suffix=""):
     """The reports of a device by backend. One that cannot be read counts as missing."""
     reports = {}
     for backend in backends:
         try:
-            text = (folder / f"{backend}-{device}.json").read_text("utf-8")
+            text = (folder / f"{backend}-{device}{suffix}.json").read_text("utf-8")
             reports[backend] = json.loads(text)
         except (OSError, ValueError):
             continue
     return reports
 
 
-def problem(reports, backends):
+def current_commit():
+    """The commit that reports must be of, or None outside a repository."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def problem(reports, backends, commit=None):
     """Why the reports cannot stand for the project, or None."""
     missing = [b for b in backends if b not in reports]
     if missing:
         return f"no report of {', '.join(missing)}"
-    if len({r["commit"] for r in reports.values()}) > 1:
+    commits = {r["commit"] for r in reports.values()}
+    if len(commits) > 1:
         return "reports of several commits"
+    if commit is not None and commits != {commit}:
+        return "reports of another commit"
     if any(r["words"] for r in reports.values()):
         return "a part of the cases"
     if len({r["counts"]["planned"] for r in reports.values()}) > 1:
@@ -39,9 +55,9 @@ def problem(reports, backends):
     return None
 
 
-def badge(reports, backends, label):
+def badge(reports, backends, label, commit=None):
     """A Shields endpoint: counts, or what is wrong."""
-    wrong = problem(reports, backends)
+    wrong = problem(reports, backends, commit)
     counts = {b: r["counts"] for b, r in reports.items()}
     alive = sum(not c["dead"] for r in reports.values() for c in r["controls"].values())
     if wrong:
@@ -55,50 +71,146 @@ def badge(reports, backends, label):
     return {"schemaVersion": 1, "label": label, "message": message, "color": color}
 
 
-def gpu_badge(reports, backends):
+def gpu_badge(reports, backends, commit=None):
     """The same for the GPU, where nothing is wrong with no report at all."""
     if not reports:
-        return {
-            "schemaVersion": 1,
-            "label": "GPU parity",
-            "message": "not run",
-            "color": "lightgrey",
-        }
-    return badge(reports, backends, "GPU parity")
+        endpoint = {"message": "not run", "color": "lightgrey"}
+        return {"schemaVersion": 1, "label": "GPU parity"} | endpoint
+    return badge(reports, backends, "GPU parity", commit)
 
 
-def table(reports):
-    """Markdown: one line per requirement, one column per backend, passed of run in each cell."""
-    names = [f"{b} {r['versions'][b]}" for b, r in reports.items()]
-    lines = ["| requirement | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    requirements = {c["requirement"] for r in reports.values() for c in r["cases"]}
-    for requirement in sorted(requirements):
-        cells = []
-        for report in reports.values():
-            statuses = [c["status"] for c in report["cases"] if c["requirement"] == requirement]
-            run = len(statuses) - statuses.count("not applicable")
-            cells.append(f"{statuses.count('passed')} of {run}" if run else "-")
-        lines.append(f"| {requirement} | " + " | ".join(cells) + " |")
+def _cell(cases):
+    """Passed of run, with the expected failures."""
+    counts = collections.Counter(case["status"] for case in cases)
+    run = len(cases) - counts["not applicable"]
+    if not run:
+        return "-"
+    expected = counts["expected failure"]
+    return f"{counts['passed']} of {run}" + (f", {expected} expected" if expected else "")
+
+
+def _columns(ours, keras):
+    """A name and a report for each column: ours on each backend, then Keras' own."""
+    for name, reports in (("", ours), ("Keras' own, ", keras)):
+        for backend, report in reports.items():
+            yield f"{name}{backend} {report['versions'][backend]}", report
+
+
+def table(ours, keras):
+    """Markdown: one line per target, one column per backend."""
+    columns = list(_columns(ours, keras))
+    lines = [
+        "| target | " + " | ".join(name for name, _ in columns) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+    targets = sorted({case["target"] for report in ours.values() for case in report["cases"]})
+    for target in targets:
+        cells = [
+            _cell([case for case in report["cases"] if case["target"] == target])
+            for _, report in columns
+        ]
+        lines.append(f"| {target} | " + " | ".join(cells) + " |")
+    every = [_cell(report["cases"]) for _, report in columns]
+    lines.append("| all | " + " | ".join(every) + " |")
     dead = [
         f"{sum(c['dead'] for c in r['controls'].values())} of {len(r['controls'])}"
-        for r in reports.values()
+        if r["controls"]
+        else "-"
+        for _, r in columns
     ]
     lines.append("| controls that fail, as they must | " + " | ".join(dead) + " |")
+    return "\n".join(lines) + "\n"
+
+
+_STYLE = """
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2em; }
+table { border-collapse: collapse; }
+td, th { border: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-align: top; }
+.good { background: #e6f4e6; } .bad { background: #f8d7d7; } .none { color: #888; }
+code { white-space: pre-wrap; }
+"""
+
+
+def page(ours, keras, endpoints):
+    """HTML without scripts: requirement x column; a cell opens to its cases."""
+    columns = list(_columns(ours, keras))
+    requirements = sorted({c["requirement"] for _, r in columns for c in r["cases"]})
+    head = "".join(f"<th>{html.escape(name)}<br>{_origin(r)}</th>" for name, r in columns)
+    rows = []
+    for requirement in requirements:
+        cells = []
+        for _, report in columns:
+            cases = [c for c in report["cases"] if c["requirement"] == requirement]
+            cells.append(_details(cases, report["reproduce"]))
+        rows.append(f"<tr><th>{requirement}</th>{''.join(cells)}</tr>")
+    badges = "".join(
+        f"<p><b>{html.escape(e['label'])}</b>: {html.escape(e['message'])}</p>" for e in endpoints
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>keras_norms conformance</title>'
+        f"<style>{_STYLE}</style><h1>keras_norms conformance</h1>{badges}"
+        f"<table><tr><th>requirement</th>{head}</tr>{''.join(rows)}</table></html>\n"
+    )
+
+
+def _origin(report):
+    words = f"Keras {report['versions']['keras']}, {report['device']}, {report['date'][:10]}"
+    return f"<small>{html.escape(words)}<br>{html.escape(str(report['commit']))[:12]}</small>"
+
+
+def _details(cases, reproduce):
+    text = _cell(cases)
+    if text == "-":
+        return '<td class="none">-</td>'
+    good = not any(case["status"] == "failed" for case in cases)
+    items = []
+    for case in cases:
+        scores = ", ".join(
+            f"{m['what']} {m['score']:.3g} of {m['budget']:.3g} ulp" for m in case["measures"]
+        )
+        words = f"{case['status']}: {case['title']}. {scores} {case['message']}"
+        command = f"{reproduce} -k {case['id']}"
+        items.append(f"<li>{html.escape(words)}<br><code>{html.escape(command)}</code></li>")
+    return (
+        f'<td class="{"good" if good else "bad"}"><details><summary>{text}</summary>'
+        f"<ul>{''.join(items)}</ul></details></td>"
+    )
+
+
+def failures(keras):
+    """Markdown: what Keras' own classes fail, each with its reproduction."""
+    found = collections.defaultdict(dict)
+    for backend, report in keras.items():
+        for case in report["cases"]:
+            if case["status"] == "failed":
+                found[case["id"]][backend] = (case, report["reproduce"])
+    lines = ["| case | backends | what is found | reproduce |", "|---|---|---|---|"]
+    for id_, by_backend in sorted(found.items()):
+        case, reproduce = next(iter(by_backend.values()))
+        message = case["message"].splitlines()[0][:160].replace("|", "\\|")
+        lines.append(
+            f"| {case['target']}: {case['title']} ({id_.split('-')[2]}) | {', '.join(by_backend)} "
+            f"| {message} | `{reproduce} -k {id_}` |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def main(folder, *backends):
     folder = pathlib.Path(folder)
     cpu, gpu = (load(folder, backends, device) for device in ("cpu", "gpu"))
+    keras = load(folder, backends, "cpu", "-keras")
+    commit = current_commit()
     badges = {
-        "badge.json": badge(cpu, backends, "backend parity"),
-        "badge-gpu.json": gpu_badge(gpu, backends),
+        "badge.json": badge(cpu, backends, "backend parity", commit),
+        "badge-gpu.json": gpu_badge(gpu, backends, commit),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "matrix.md").write_text(table(cpu), "utf-8")
+    (folder / "matrix.md").write_text(table(cpu, keras), "utf-8")
+    (folder / "matrix.html").write_text(page(cpu, keras, badges.values()), "utf-8")
+    (folder / "keras-failures.md").write_text(failures(keras), "utf-8")
     for name, endpoint in badges.items():
         (folder / name).write_text(json.dumps(endpoint) + "\n", "utf-8")
-    print(table(cpu))
+    print(table(cpu, keras))
     print("; ".join(f"{e['label']}: {e['message']}" for e in badges.values()))
     return int(any(e["color"] == "red" for e in badges.values()))
 

@@ -43,6 +43,11 @@ def _demo(options):
     return demo.run(seed=options.seed, plot=options.plot)
 
 
+def _conformance_needs(options):
+    needs = {"rich": "conformance"}
+    return needs | {"hypothesis": "conformance"} if ":" in options.target else needs
+
+
 def _conformance(options):
     from keras_norms.testing import command
 
@@ -78,11 +83,18 @@ def _parser():
         epilog="Exit codes: 0 conforms, 1 does not, 2 usage, 3 harness broken, 4 device missing, "
         "5 nothing ran.",
     )
-    conformance.set_defaults(run=_conformance, needs=lambda options: {"rich": "conformance"})
+    conformance.set_defaults(run=_conformance, needs=_conformance_needs)
+    conformance.add_argument(
+        "--target",
+        default="keras_norms",
+        help="keras_norms; keras, for the built-ins; or package:name, for the laws on a constraint "
+        "or regularizer of yours",
+    )
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
     conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: packaged ones")
     conformance.add_argument("--controls", metavar="DIR", help="known-bad implementations, too")
+    conformance.add_argument("--quiet", action="store_true", help="print the counts only")
     conformance.add_argument("--report", metavar="FILE", help="write the results as JSON")
 
     for command in (demo, conformance):

@@ -89,7 +89,6 @@ def onto_box(w, low, high):
         low: A Python number, -inf for no lower bound.
         high: A Python number, not below `low`, inf for no upper bound.
     """
-    # Arrays, because `ops.where` and `ops.clip` round a Python number to float32 on PyTorch.
-    dtype = keras.backend.standardize_dtype(w.dtype)
-    least, most = np.asarray(low, dtype), np.asarray(high, dtype)
+    # Tensors, because `ops.where` and `ops.clip` round a Python number to float32 on PyTorch.
+    least, most = (ops.convert_to_tensor(bound, dtype=w.dtype) for bound in (low, high))
     return ops.where(w > high, most, ops.where(w < low, least, w))

@@ -4,12 +4,129 @@ import math
 
 from mpmath import mpf
 
-from conformance.catalogue.build import BITS, case, constraint, exactly, given, numbers, of, whole
+from conformance.catalogue.build import (
+    AXES,
+    BITS,
+    HALF,
+    SHAPES,
+    SOME_AXES,
+    case,
+    constraint,
+    exactly,
+    given,
+    numbers,
+    of,
+    raises,
+    slope,
+    thing,
+    whole,
+)
 from conformance.oracles import constraints, layers
 
 DEFAULT_AXIS = "default axis: one norm per Dense unit, not one for the whole matrix"
 PER_FILTER = "per-filter axis: [0, 1, 2] on a Conv2D kernel is one norm per filter"
 HIGH_RATE = "bounded under a very high learning rate, together with dropout"
+CONV = (2, 3, 4, 5)
+
+
+def breadth(name, requirement, config, forms=AXES, only=None):
+    """Every form of axis on every rank, in every dtype; `only` one form in dtypes but float32."""
+    for dtype in BITS:
+        for axes, shape in forms:
+            if only is not None and dtype != "float32" and axes != only:
+                continue
+            words = f"axis={axes['axis']}" if "axis" in axes else "the default axis"
+            yield constraint(
+                name,
+                requirement,
+                numbers(f"{words} {shape}", shape, dtype, 1),
+                dtype,
+                f"{words} on rank {len(shape)}, {_named(config)}",
+                "a wrong or ignored axis; a lost dtype",
+                config | axes,
+            )
+
+
+def _named(config):
+    return " ".join(f"{k} {v}" for k, v in config.items() if k != "members") or "defaults"
+
+
+def manners(name, requirement, config, moves=0, gradients=True, oracle=None):
+    """What must hold for every constraint: compiled, a second time, saved, copied, differentiated."""
+    w = numbers(f"manners of {name}", (3, 4), "bfloat16", 1)
+    words = _named(config)
+    for dtype in BITS:
+        yield constraint(
+            name,
+            requirement,
+            w,
+            dtype,
+            f"a second application moves nothing, {words}",
+            "an epsilon; weights that shrink at every step",
+            config,
+            kind="idempotent",
+            # What rounding to half precision may have left: one ulp of the entry.
+            moves=max(moves, 1 if dtype in HALF and not _exact(name, config) else 0),
+            oracle=oracle,
+            times=1,
+        )
+    for dtype in ("float16", "float32"):
+        yield constraint(
+            name,
+            requirement,
+            w,
+            dtype,
+            f"compiled, {words}",
+            "a detour through NumPy or Python",
+            config,
+            kind="jit",
+            oracle=oracle,
+            # Keras' while_loop is Python's under PyTorch, which is no single graph.
+            one_graph=name != "simplex" and config.get("ord") != 1,
+        )
+    for kind, title, hunts in (
+        ("config_roundtrip", "the config gives the same constraint", "a missing config key"),
+        (
+            "save_load",
+            "saved with a model, and loaded in safe mode",
+            "a class that is not registered",
+        ),
+    ):
+        yield constraint(
+            name,
+            requirement,
+            w,
+            "float32",
+            f"{title}, {words}",
+            hunts,
+            config,
+            kind=kind,
+            oracle=oracle,
+            config_of_result=config,
+        )
+    yield thing(
+        name,
+        requirement,
+        "equality",
+        f"equal, with one hash, and a repr that says what it is, {words}",
+        "equality by identity",
+        config,
+    )
+    if gradients:
+        for dtype in ("float16", "float32", "float64"):
+            yield slope(
+                name,
+                requirement,
+                w,
+                dtype,
+                f"the gradient, {words}",
+                "a stopped or wrong gradient",
+                config,
+            )
+
+
+def _exact(name, config):
+    return name in ("non_neg", "clip") or config.get("ord") == "inf"
 
 
 def max_norm_forward():
@@ -19,7 +136,7 @@ def max_norm_forward():
         yield constraint(
             "max_norm", "KN-MAXNORM-001", w, dtype, DEFAULT_AXIS, "a norm of the whole matrix", {}
         )
-        w = numbers("per-filter", (2, 3, 4, 5), dtype, 1)
+        w = numbers("per-filter", CONV, dtype, 1)
         yield constraint(
             "max_norm",
             "KN-MAXNORM-002",
@@ -38,26 +155,8 @@ def max_norm_forward():
         "a squared norm",
         {"max_value": 1.0},
     )
-    for axis, shape in (
-        (-1, (3, 4)),
-        (1, (2, 3, 4)),
-        (None, (3, 4)),
-        (0, (5,)),
-        ([0, 2], (2, 3, 4)),
-        ([-1, 0], (2, 3, 4)),
-        ([0, 1, 2, 3], (2, 2, 3, 2, 3)),
-        (None, (1, 1)),
-    ):
-        w = numbers(f"axis-{axis}-{shape}", shape, "float32", 1)
-        yield constraint(
-            "max_norm",
-            "KN-MAXNORM-003",
-            w,
-            "float32",
-            f"axis={axis} on shape {shape}",
-            "a wrong or ignored axis",
-            {"max_value": 0.75, "axis": axis},
-        )
+    yield from breadth("max_norm", "KN-MAXNORM-003", {"max_value": 0.75})
+    yield from manners("max_norm", "KN-MAXNORM-009", {"max_value": 1.5})
     for scale in (1.0, 2.0**-20, 2.0**-50):
         w = of((3, 4), [x * mpf(scale) for x in kernel.entries])
         yield constraint(
@@ -70,13 +169,37 @@ def max_norm_forward():
             {},
             exact=True,
         )
-    yield constraint(
+    for size in (1, 2.0**-10, 2.0**-16):
+        yield constraint(
+            "max_norm",
+            "KN-MAXNORM-004",
+            of((4, 1), [mpf(size) / 2] * 4),
+            "float32",
+            f"a column of norm {size:.0e}, a thousand times",
+            "an epsilon in the denominator: 1e-3 shrinks to 9e-4, 1e-5 to 0",
+            {},
+            kind="idempotent",
+            exact=True,
+            moves=0,
+            times=1000,
+        )
+    for dtype in BITS:
+        yield constraint(
+            "max_norm",
+            "KN-MAXNORM-004",
+            of((2, 2), [0, 3, 0, 4]),
+            dtype,
+            "a zero group stays zero",
+            "0/0",
+            {},
+        )
+    yield slope(
         "max_norm",
         "KN-MAXNORM-004",
         of((2, 2), [0, 3, 0, 4]),
         "float32",
-        "a zero group stays zero",
-        "a division by zero",
+        "the gradient at a zero group",
+        "NaN from the root of 0",
         {},
     )
     for dtype, big in (("float16", 60000), ("bfloat16", 2.0**60), ("float32", 2.0**60)):
@@ -89,15 +212,16 @@ def max_norm_forward():
             "an overflow of the squares",
             {},
         )
-    yield constraint(
-        "max_norm",
-        "KN-MAXNORM-005",
-        of((64, 2), [8] * 128),
-        "float16",
-        "64 entries of 8 in float16",
-        "a sum of squares in float16",
-        {},
-    )
+    for rows in (64, 4096):
+        yield constraint(
+            "max_norm",
+            "KN-MAXNORM-005",
+            of((rows, 1), [8] * rows),
+            "float16",
+            f"{rows} entries of 8 in float16",
+            "a sum of squares in float16: all zeros",
+            {},
+        )
     yield constraint(
         "max_norm",
         "KN-MAXNORM-005",
@@ -138,10 +262,128 @@ def max_norm_forward():
         "squares that underflow",
         {"max_value": 1e-20},
     )
+    yield from bad_bounds("max_norm", "KN-MAXNORM-010", "max_value")
+
+
+def bad_bounds(name, requirement, argument):
+    for value in (-1, 0):
+        yield raises(
+            name,
+            requirement,
+            f"{argument}={value} is refused",
+            {argument: value},
+            "ValueError",
+            [argument, f"Received: {argument}={value}"],
+        )
+    for value in ("nan", "inf"):
+        yield raises(
+            name,
+            requirement,
+            f"{argument}={value} is refused",
+            {argument: {"float": value}},
+            "ValueError",
+            [argument, f"Received: {argument}={value}"],
+        )
+    yield raises(
+        name,
+        requirement,
+        f"{argument}=None is refused",
+        {argument: None},
+        "TypeError",
+        [argument, f"Received: {argument}=None"],
+    )
+    w = numbers("bad axis", (3, 4), "float32", 1)
+    for axis, given_w in ((2, w), (-3, w), ([0, -2], w), (0, of((), [1]))):
+        yield raises(
+            name,
+            requirement,
+            f"axis={axis} is refused on rank {len(given_w.shape)}",
+            {"axis": axis},
+            "ValueError",
+            ["Received: axis="],
+            given_w,
+        )
+    yield raises(
+        name,
+        requirement,
+        "axis=[0, 0] is refused",
+        {"axis": [0, 0]},
+        "ValueError",
+        ["Received: axis=[0, 0]"],
+        w,
+    )
+
+
+def max_norm_of_other_orders():
+    by_hand = of((3, 1), [0.5, 2.125, -3.5])
+    for order, requirement in ((1, "KN-MAXNORM-011"), ("inf", "KN-MAXNORM-012")):
+        yield from breadth(
+            "max_norm",
+            requirement,
+            {"max_value": 0.75, "ord": order},
+            **({"forms": SOME_AXES, "only": {"axis": [0, 1]}} if order == 1 else {}),
+        )
+        yield from manners(
+            "max_norm", requirement, {"max_value": 1.5, "ord": order}, gradients=order != 1
+        )
+        yield constraint(
+            "max_norm",
+            requirement,
+            numbers("inside", (3, 4), "float32", 0.125),
+            "float32",
+            f"weights inside come back bit for bit, ord {order}",
+            "a threshold below zero",
+            {"ord": order},
+            exact=True,
+        )
+        yield constraint(
+            "max_norm",
+            requirement,
+            numbers("per-filter", CONV, "float32", 1),
+            "float32",
+            f"{PER_FILTER}, ord {order}",
+            "axis=0, Keras' default",
+            {"axis": [0, 1, 2], "ord": order},
+        )
+    yield constraint(
+        "max_norm",
+        "KN-MAXNORM-011",
+        by_hand,
+        "float32",
+        "by hand: [0.5, 2.125, -3.5] in the L1 ball of radius 2",
+        "a rescaling, which is not the nearest point",
+        {"max_value": 2.0, "ord": 1},
+    )
+    yield from thresholds("max_norm", "KN-MAXNORM-013", {"max_value": 1.0, "ord": 1})
+
+
+def thresholds(name, requirement, config):
+    """What breaks sums, sorts and thresholds. The unit tests go on to a million entries."""
+    n = 2**16
+    for title, entries in (
+        ("many equal entries", [mpf(27033) / 8192] * n),
+        ("many equal large entries", [mpf(10) ** 8] * n),
+        ("one dominant entry among many", [mpf(5)] + [mpf(0.125)] * (n - 1)),
+        ("one large entry and many that share the rest", [mpf(0.875)] + [mpf(2.0**-18)] * (n - 1)),
+        ("ties at the threshold", [mpf(1), mpf(0.5), mpf(0.5), mpf(0.5), mpf(0.25), mpf(0)]),
+        ("halves of halves", [mpf(2.0**-k) for k in range(40)]),
+        ("tiny entries", [mpf(3 * 2.0**-60), mpf(2.0**-61)]),
+        ("large and small", [mpf(2.0**60), mpf(1), mpf(2.0**-60)]),
+        ("a single entry", [mpf(0.375)]),
+    ):
+        yield constraint(
+            name,
+            requirement,
+            of((len(entries), 1), entries),
+            "float32",
+            f"{title}, {_named(config)}",
+            "a sum that loses the small; a step beyond the root",
+            config,
+        )
 
 
 def max_norm_training():
-    w = numbers("per-filter", (2, 3, 4, 5), "float32", 1)
+    w = numbers("per-filter", CONV, "float32", 1)
     config = {"max_value": 2.0, "axis": [0, 1, 2]}
     yield constraint(
         "max_norm",
@@ -192,17 +434,6 @@ def unit_norm():
         yield constraint(
             "unit_norm", "KN-UNITNORM-001", w, dtype, DEFAULT_AXIS, "a norm of the whole matrix", {}
         )
-    w = numbers("unit-filter", (2, 3, 4, 5), "float32", 1)
-    yield constraint(
-        "unit_norm",
-        "KN-UNITNORM-002",
-        w,
-        "float32",
-        PER_FILTER,
-        "axis=0, Keras' default",
-        {"axis": [0, 1, 2]},
-    )
-    for dtype in ("float16", "bfloat16", "float32"):
         yield constraint(
             "unit_norm",
             "KN-UNITNORM-003",
@@ -221,15 +452,48 @@ def unit_norm():
             "an epsilon in the denominator",
             {},
         )
+    for shape in ((4, 1), (1, 1)):
+        yield constraint(
+            "unit_norm",
+            "KN-UNITNORM-003",
+            of(shape, [0] * math.prod(shape)),
+            "float16",
+            f"zeros of shape {shape} in float16",
+            "1e-7 underflows in float16, and 0/0 follows",
+            {},
+        )
+    w = numbers("unit-filter", CONV, "float32", 1)
     yield constraint(
         "unit_norm",
-        "KN-UNITNORM-004",
-        of((64, 2), [8] * 128),
-        "float16",
-        "64 entries of 8 in float16",
-        "a sum of squares in float16",
-        {},
+        "KN-UNITNORM-002",
+        w,
+        "float32",
+        PER_FILTER,
+        "axis=0, Keras' default",
+        {"axis": [0, 1, 2]},
     )
+    for rows in (64, 4096):
+        yield constraint(
+            "unit_norm",
+            "KN-UNITNORM-004",
+            of((rows, 1), [8] * rows),
+            "float16",
+            f"{rows} entries of 8 in float16",
+            "a sum of squares in float16",
+            {},
+        )
+    yield raises(
+        "unit_norm",
+        "KN-UNITNORM-007",
+        "axis=2 is refused on rank 2",
+        {"axis": 2},
+        "ValueError",
+        ["Received: axis=2"],
+        numbers("bad axis", (3, 4), "float32", 1),
+    )
+    yield from breadth("unit_norm", "KN-UNITNORM-005", {})
+    # A second application divides by a norm that is 1 but for rounding: half the budget of 3 entries.
+    yield from manners("unit_norm", "KN-UNITNORM-006", {}, moves=4)
 
 
 def min_max_norm():
@@ -272,7 +536,7 @@ def min_max_norm():
         {"max_value": 4.0, "rate": 0.3},
         exact=True,
     )
-    w = numbers("minmax-filter", (2, 3, 4, 5), "float32", 1)
+    w = numbers("minmax-filter", CONV, "float32", 1)
     yield constraint(
         "min_max_norm",
         "KN-MINMAXNORM-003",
@@ -292,18 +556,173 @@ def min_max_norm():
         "cancellation in 1 + rate * (q - 1)",
         {},
     )
+    yield constraint(
+        "min_max_norm",
+        "KN-MINMAXNORM-004",
+        of((4096, 1), [8] * 4096),
+        "float16",
+        "4096 entries of 8 in float16, into [1, 500]",
+        "a sum of squares in float16: NaN",
+        {"min_value": 1.0, "max_value": 500.0},
+    )
+    yield constraint(
+        "min_max_norm",
+        "KN-MINMAXNORM-004",
+        of((2, 1), [mpf(3) * 2.0**-26, mpf(2.0**-24)]),
+        "float32",
+        "a norm of 1e-7 is raised to 1",
+        "an epsilon in the denominator: 0.5",
+        {"min_value": 1.0, "max_value": 2.0},
+    )
+    yield from breadth("min_max_norm", "KN-MINMAXNORM-005", {"min_value": 0.25, "max_value": 0.75})
+    yield from manners(
+        "min_max_norm", "KN-MINMAXNORM-006", {"min_value": 0.5, "max_value": 1.5}, moves=4
+    )
+    for title, config, word in (
+        ("min_value above max_value", {"min_value": 5, "max_value": 1}, "min_value=5, max_value=1"),
+        ("rate=7", {"rate": 7}, "rate=7"),
+        ("rate=nan", {"rate": {"float": "nan"}}, "rate=nan"),
+        ("min_value=-1", {"min_value": -1}, "min_value=-1"),
+    ):
+        yield raises(
+            "min_max_norm",
+            "KN-MINMAXNORM-007",
+            f"{title} is refused",
+            config,
+            "ValueError",
+            [f"Received: {word}"],
+        )
+
+
+def elementwise(name, requirement, config, title, hunts):
+    """Every rank and dtype, with negative zero, the smallest and the largest numbers."""
+    for dtype in BITS:
+        for shape in ((), *SHAPES.values()):
+            yield constraint(
+                name,
+                requirement,
+                numbers(f"{name} {shape}", shape, dtype, 1),
+                dtype,
+                f"{title}, rank {len(shape)}",
+                hunts,
+                config,
+                exact=True,
+            )
 
 
 def non_neg():
-    for dtype in BITS:
-        w = numbers("non-neg", (3, 4), dtype, 1)
+    yield from elementwise(
+        "non_neg",
+        "KN-NONNEG-001",
+        {},
+        "negative entries become 0, others stay",
+        "abs instead of max",
+    )
+    yield from manners("non_neg", "KN-NONNEG-002", {})
+
+
+def clip():
+    for dtype in ("float32", "float64"):
         yield constraint(
-            "non_neg",
-            "KN-NONNEG-001",
-            w,
+            "clip",
+            "KN-CLIP-001",
+            numbers("clip", (3, 4), dtype, 1),
             dtype,
-            "negative entries become 0, others stay",
-            "abs instead of max",
-            {},
+            "bounds that are not exact in binary are rounded to the dtype",
+            "bounds rounded to float32",
+            {"min_value": -0.1, "max_value": 0.3},
+            reduced=0 if dtype == "float64" else 1,
+        )
+    yield from elementwise(
+        "clip",
+        "KN-CLIP-001",
+        {"min_value": -0.5, "max_value": 0.25},
+        "entries move into the interval",
+        "the bounds swapped",
+    )
+    for low, high in (("-inf", 0.25), (-0.5, "inf")):
+        config = {
+            "min_value": {"float": low} if isinstance(low, str) else low,
+            "max_value": {"float": high} if isinstance(high, str) else high,
+        }
+        yield constraint(
+            "clip",
+            "KN-CLIP-002",
+            numbers("clip", (3, 4), "float32", 1),
+            "float32",
+            f"one bound only, from {low} to {high}",
+            "an infinity that becomes NaN",
+            config,
+            oracle={"min_value": float(low), "max_value": float(high)},
             exact=True,
         )
+    yield from manners("clip", "KN-CLIP-003", {"min_value": -0.5, "max_value": 0.25})
+    yield raises(
+        "clip",
+        "KN-CLIP-004",
+        "min_value above max_value is refused",
+        {"min_value": 1, "max_value": 0},
+        "ValueError",
+        ["Received: min_value=1, max_value=0"],
+    )
+
+
+def simplex():
+    yield constraint(
+        "simplex",
+        "KN-SIMPLEX-001",
+        of((3, 1), [0.5, 2.125, -3.5]),
+        "float32",
+        "by hand: [0.5, 2.125, -3.5] becomes [0, 1, 0]",
+        "a softmax or a rescaling",
+        {},
+    )
+    yield constraint(
+        "simplex",
+        "KN-SIMPLEX-001",
+        of((4, 2), [0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0, 0.25]),
+        "float32",
+        "points of the simplex come back bit for bit",
+        "a threshold that is zero but for rounding",
+        {},
+        exact=True,
+    )
+    yield from breadth(
+        "simplex", "KN-SIMPLEX-002", {"total": 1.5}, forms=SOME_AXES, only={"axis": [0, 1]}
+    )
+    yield from manners("simplex", "KN-SIMPLEX-003", {"total": 1.5}, gradients=False)
+    yield from thresholds("simplex", "KN-SIMPLEX-004", {"total": 1.0})
+    yield from bad_bounds("simplex", "KN-SIMPLEX-005", "total")
+
+
+def chain():
+    members = (("non_neg", {}), ("max_norm", {"max_value": 1.5}))
+    config = {
+        "members": [
+            {"class_name": "NonNeg", "config": {}},
+            {"class_name": "MaxNorm", "config": {"max_value": 1.5}},
+        ]
+    }
+    for dtype in BITS:
+        for rank, shape in SHAPES.items():
+            yield constraint(
+                "chain",
+                "KN-CHAIN-001",
+                numbers(f"chain {shape}", shape, dtype, 1),
+                dtype,
+                f"first NonNeg, then MaxNorm, rank {rank}",
+                "the other order: MaxNorm first leaves groups shorter",
+                config,
+                oracle={"constraints": members},
+            )
+    yield from manners(
+        "chain", "KN-CHAIN-002", config, gradients=False, oracle={"constraints": members}
+    )
+    yield raises(
+        "chain",
+        "KN-CHAIN-003",
+        "a chain of one is refused",
+        {"members": config["members"][:1]},
+        "ValueError",
+        ["two or more", "Received: "],
+    )

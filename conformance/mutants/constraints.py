@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_norms.testing.harness import Mismatch
 from keras_norms.testing.runner import Control
 
 
@@ -14,8 +15,15 @@ def _norm(w, axis):
     return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
 
 
-@dataclasses.dataclass
-class _MaxNorm(keras.constraints.Constraint):
+class _Plain(keras.constraints.Constraint):
+    """What is right about every control: a config."""
+
+    def get_config(self):
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class _MaxNorm(_Plain):
     """A correct max-norm in plain words, for the mutants to break."""
 
     max_value: float = 2.0
@@ -97,8 +105,57 @@ class NotApplied(_MaxNorm):
         return ops.convert_to_tensor(w)
 
 
-@dataclasses.dataclass
-class UnitNormWithEpsilon(keras.constraints.Constraint):
+class PythonDecides(_MaxNorm):
+    """Right, but by a value that Python looks at while it runs."""
+
+    def bounded(self, w):
+        try:
+            return super().bounded(w) if float(ops.sum(w)) != 0 else w
+        except Exception as error:
+            raise Mismatch("there is no value while a function is traced") from error
+
+
+class StoppedGradient(_MaxNorm):
+    def bounded(self, w):
+        norm = ops.stop_gradient(_norm(w, self.axis))
+        return w * (self.max_value / ops.maximum(norm, self.max_value))
+
+
+class SinglePrecision(_MaxNorm):
+    """Correct in float32, which is all that it computes in."""
+
+
+class MissingKey(_MaxNorm):
+    def get_config(self):
+        return {"axis": self.axis}
+
+
+class RoundedKey(_MaxNorm):
+    def get_config(self):
+        return {"max_value": float(round(self.max_value)), "axis": self.axis}
+
+
+class EqualByIdentity(_MaxNorm):
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+class AcceptsAnything(_MaxNorm):
+    """Checks nothing, so that bad input passes, or each backend says what it likes."""
+
+
+class MissingKeepdims(_MaxNorm):
+    def bounded(self, w):
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        norm = ops.sqrt(ops.sum(ops.square(w), axis=axis))
+        try:
+            return w * (self.max_value / ops.maximum(norm, self.max_value))
+        except Exception as error:
+            raise Mismatch("the norms do not broadcast") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitNormWithEpsilon(_Plain):
     axis: object = 0
 
     def __call__(self, w):
@@ -106,8 +163,8 @@ class UnitNormWithEpsilon(keras.constraints.Constraint):
         return ops.cast(v / (1e-7 + _norm(v, self.axis)), w.dtype)
 
 
-@dataclasses.dataclass
-class UnitNormWithoutGuard(keras.constraints.Constraint):
+@dataclasses.dataclass(frozen=True)
+class UnitNormWithoutGuard(_Plain):
     axis: object = 0
 
     def __call__(self, w):
@@ -115,8 +172,8 @@ class UnitNormWithoutGuard(keras.constraints.Constraint):
         return ops.cast(v / _norm(v, self.axis), w.dtype)
 
 
-@dataclasses.dataclass
-class _MinMaxNorm(keras.constraints.Constraint):
+@dataclasses.dataclass(frozen=True)
+class _MinMaxNorm(_Plain):
     min_value: float = 0.0
     max_value: float = 1.0
     rate: float = 1.0
@@ -148,7 +205,8 @@ class CancellingFactor(_MinMaxNorm):
         return 1 + self.rate * (ops.clip(norm, self.min_value, self.max_value) / norm - 1)
 
 
-class AbsoluteValue(keras.constraints.Constraint):
+@dataclasses.dataclass(frozen=True)
+class AbsoluteValue(_Plain):
     def __call__(self, w):
         return ops.abs(w)
 
@@ -164,7 +222,15 @@ CONTROLS = [
     Control("no cast back", {"MaxNorm": NoCastBack}),
     Control("sum in half precision", {"MaxNorm": HalfPrecisionSum}),
     Control("one term after another", {"MaxNorm": SequentialSum}),
-    Control("constraint not applied", {"MaxNorm": NotApplied}),
+    Control("constraint not applied", {"MaxNorm": NotApplied}, kinds=("training", "bounded")),
+    Control("Python decides", {"MaxNorm": PythonDecides}, kinds=("jit",)),
+    Control("a stopped gradient", {"MaxNorm": StoppedGradient}),
+    Control("float64 in single precision", {"MaxNorm": SinglePrecision}),
+    Control("a missing config key", {"MaxNorm": MissingKey}),
+    Control("a rounded config value", {"MaxNorm": RoundedKey}),
+    Control("equality by identity", {"MaxNorm": EqualByIdentity}),
+    Control("bad input accepted", {"MaxNorm": AcceptsAnything}),
+    Control("missing keepdims", {"MaxNorm": MissingKeepdims}),
     Control("unit norm with epsilon", {"UnitNorm": UnitNormWithEpsilon}),
     Control("unit norm without a guard at zero", {"UnitNorm": UnitNormWithoutGuard}),
     Control("rate ignored", {"MinMaxNorm": RateIgnored}),

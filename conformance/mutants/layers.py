@@ -75,7 +75,15 @@ CONTROLS = [
     Control("activity on input, divided by the batch", {"Dense": ActivityOnInputDivided}),
     Control("activity dropped", {"Dense": ActivityDropped}),
     Control("biases constrained too", {"Dense": ConstrainedBias}),
-    Control("constraint not applied by the optimizer", {"SGD": NoConstraintSGD}),
-    Control("constraint before the step", {"SGD": ConstraintBeforeStepSGD}),
+    Control(
+        "constraint not applied by the optimizer",
+        {"SGD": NoConstraintSGD},
+        kinds=("training", "bounded"),
+    ),
+    Control(
+        "constraint before the step",
+        {"SGD": ConstraintBeforeStepSGD},
+        kinds=("training", "bounded"),
+    ),
     Control("kernel layout of another framework", {"Conv2D": TransposedConv2D}),
 ]

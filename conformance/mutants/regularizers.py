@@ -3,13 +3,22 @@
 import dataclasses
 
 import keras
+import numpy as np
 from keras import ops
 
+import keras_norms as kn
 from keras_norms.testing.runner import Control
 
 
-@dataclasses.dataclass
-class _L1(keras.regularizers.Regularizer):
+class _Plain(keras.regularizers.Regularizer):
+    """What is right about every control: a config."""
+
+    def get_config(self):
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class _L1(_Plain):
     l1: float = 0.01
 
     def __call__(self, x):
@@ -21,8 +30,39 @@ class SignedSum(_L1):
         return ops.sum(x)
 
 
-@dataclasses.dataclass
-class _L2(keras.regularizers.Regularizer):
+class SlopeAtZero(_L1):
+    """As JAX has it: abs with slope 1 at 0."""
+
+    def of(self, x):
+        return ops.sum(ops.where(x >= 0, x, -x))
+
+
+class KeepsATensor(_L1):
+    """As Keras 2 did: the factor is a backend tensor, made wherever the object is made."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __post_init__(self):
+        object.__setattr__(self, "l1", ops.convert_to_tensor(self.l1, "float32") * 1)
+
+    def of(self, x):
+        return ops.sum(ops.abs(x))
+
+    def get_config(self):
+        return {"l1": float(self.l1)}
+
+
+class RoundedFactor(_L1):
+    def of(self, x):
+        return ops.sum(ops.abs(x))
+
+    def get_config(self):
+        return {"l1": float(np.float32(self.l1))}
+
+
+@dataclasses.dataclass(frozen=True)
+class _L2(_Plain):
     l2: float = 0.01
 
     def __call__(self, x):
@@ -44,13 +84,18 @@ class MeanOfSquares(_L2):
         return ops.mean(ops.square(x))
 
 
+class DetachedPenalty(_L2):
+    def of(self, x):
+        return ops.sum(x * ops.stop_gradient(x))
+
+
 class HalfPrecisionPenalty(_L2):
     def __call__(self, x):
         return self.l2 * ops.sum(ops.square(x))
 
 
-@dataclasses.dataclass
-class OneFactorForBoth(keras.regularizers.Regularizer):
+@dataclasses.dataclass(frozen=True)
+class OneFactorForBoth(_Plain):
     l1: float = 0.0
     l2: float = 0.0
 
@@ -59,8 +104,8 @@ class OneFactorForBoth(keras.regularizers.Regularizer):
         return self.l1 * (ops.sum(ops.abs(x)) + ops.sum(ops.square(x)))
 
 
-@dataclasses.dataclass
-class _Orthogonal(keras.regularizers.Regularizer):
+@dataclasses.dataclass(frozen=True)
+class _Orthogonal(_Plain):
     factor: float = 0.01
     mode: str = "rows"
 
@@ -84,8 +129,8 @@ class DiagonalCounted(_Orthogonal):
     swapped, with_diagonal = False, True
 
 
-@dataclasses.dataclass
-class NeverDivides(keras.regularizers.Regularizer):
+@dataclasses.dataclass(frozen=True)
+class NeverDivides(_Plain):
     """A batch mean that forgets to divide where Keras does not."""
 
     regularizer: object
@@ -96,7 +141,19 @@ class NeverDivides(keras.regularizers.Regularizer):
         return penalty / x.shape[0] if divides else penalty
 
 
+class FirstTermOnly:
+    """A sum that drops what comes after its first term."""
+
+    def __new__(cls, *members):
+        return kn.Sum(members[0], kn.L1(0.0))
+
+
 CONTROLS = [
+    Control("L1 with a slope at zero", {"L1": SlopeAtZero}),
+    Control("a factor kept as a tensor", {"L1": KeepsATensor}, kinds=("traced",)),
+    Control("a factor rounded in the config", {"L1": RoundedFactor}),
+    Control("half of a gradient stopped", {"L2": DetachedPenalty}),
+    Control("a sum of one term", {"Sum": FirstTermOnly}),
     Control("L1 without abs", {"L1": SignedSum}),
     Control("L2 halved", {"L2": HalfTheSquares}),
     Control("root of the squares", {"L2": RootOfSquares}),

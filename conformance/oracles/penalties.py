@@ -17,6 +17,11 @@ def l1l2(x, l1=0.0, l2=0.0):
     return mpf(l1) * sum(map(abs, x.entries)) + mpf(l2) * sum(v * v for v in x.entries)
 
 
+def sum_of(x, *terms):
+    """The sum of penalties, each as (function, arguments)."""
+    return sum((function(x, **arguments) for function, arguments in terms), mpf(0))
+
+
 def orthogonal_regularizer(x, factor=0.01, mode="rows"):
     """factor times the mean abs cosine over all pairs of rows, or columns, of (rest, last)."""
     last = len(x.shape) - 1

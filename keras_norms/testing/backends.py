@@ -9,7 +9,7 @@ from keras import ops
 
 
 def gradient(function, x):
-    """The gradient of the scalar `function` at `x`, as a NumPy array of the shape of `x`."""
+    """The gradient of the scalar `function` at `x`: a tensor of the shape of `x`."""
     backend = keras.backend.backend()
     x = ops.convert_to_tensor(x)
     if backend == "tensorflow":
@@ -29,11 +29,15 @@ def gradient(function, x):
         result = jax.grad(function)(x)
     else:
         raise ValueError(f"Unknown backend. Received: {backend!r}")
-    return ops.convert_to_numpy(result)
+    return result
 
 
-def compiled(function):
-    """`function` of one tensor, compiled: XLA on TensorFlow and JAX, one full graph on PyTorch."""
+def compiled(function, one_graph=True):
+    """`function` of one tensor, compiled: XLA on TensorFlow and JAX, TorchDynamo on PyTorch.
+
+    There it must be a single graph, unless `one_graph` is False: `keras.ops.while_loop` is a loop
+    of Python's under PyTorch.
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -42,7 +46,8 @@ def compiled(function):
     if backend == "torch":
         import torch
 
-        return torch.compile(function, fullgraph=True, backend="eager")
+        torch.compiler.reset()  # it gives up on a method that it compiled for many objects
+        return torch.compile(function, fullgraph=one_graph, backend="eager")
     if backend == "jax":
         import jax
 

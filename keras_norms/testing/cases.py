@@ -73,18 +73,27 @@ def load_cases(folder):
 def exact_array(data):
     """The expected values of a case: float64 of shape (*shape, 2)."""
     pairs = [[float.fromhex(high), float.fromhex(low)] for high, low in data["values"]]
-    return _filled(pairs, (*data["shape"], 2))
+    return _filled(pairs, data, 2)
 
 
 def input_array(data):
     """An input of a case: float64 of its shape, exact in the tested dtype."""
     values = [[float.fromhex(value)] for value in data["values"]]
-    return _filled(values, (*data["shape"], 1))[..., 0]
+    return _filled(values, data, 1)[..., 0]
 
 
-def _filled(values, shape):
-    """An array of the values; a single one stands for all entries."""
-    values = np.array(values, "float64").reshape((-1, shape[-1]))
-    if len(values) == 1:
-        return np.broadcast_to(values[0], shape).copy()
-    return values.reshape(shape)
+def _filled(values, data, width):
+    """An array of the values, each as often as "repeats" says."""
+    values = np.array(values, "float64").reshape((-1, width))
+    if "repeats" in data:
+        values = np.repeat(values, data["repeats"], axis=0)
+    return values.reshape((*data["shape"], width))
+
+
+def argument(value):
+    """An argument of a case's config: what JSON cannot hold is marked."""
+    if isinstance(value, dict) and set(value) == {"float"}:
+        return float(value["float"])
+    if isinstance(value, dict) and set(value) == {"numpy"}:
+        return np.float32(value["numpy"])
+    return value

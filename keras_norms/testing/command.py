@@ -1,41 +1,50 @@
 """`keras-norms conformance`: run the suite, print what it found, and say so by the exit code."""
 
-import datetime
-import importlib.metadata
+import importlib.util
 import json
-import os
 import pathlib
-import platform
-import runpy
-import subprocess
-from collections import Counter
+import sys
 
 import keras
 from keras import ops
 from rich.console import Console
 from rich.table import Table
 
-import keras_norms
 from keras_norms.testing import backends, runner
 from keras_norms.testing.cases import BrokenCases, load_cases, packaged_cases
+from keras_norms.testing.expected import load_expected
+from keras_norms.testing.harness import KERAS, OURS
+from keras_norms.testing.report import make_report, unused_budgets, worst_scores
 
-CONFORMS, FAILS, BROKEN, NO_DEVICE, NOTHING_RAN = 0, 1, 3, 4, 5
+CONFORMS, FAILS, USAGE, BROKEN, NO_DEVICE, NOTHING_RAN = range(6)
+TARGETS = {t.name: t for t in (OURS, KERAS)}
 
 
 def run(options):
     """The exit code of one run, whose report is printed and, if asked for, written as JSON."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False)
+    if ":" in options.target:
+        from keras_norms.testing import laws
+
+        return laws.run(options.target, console)
+    if options.target not in TARGETS:
+        console.print(f"--target is {', '.join(TARGETS)} or package:name, not {options.target}.")
+        return USAGE
     backend = keras.backend.backend()
-    if backend != (options.backend or backend):
-        console.print(f"Asked for {options.backend}, but Keras runs on {backend}.")
-        return BROKEN
-    device = backends.device_of(ops.zeros(()))
-    if device != options.device:
-        console.print(f"Asked for {options.device}, but {backend} computes on the {device}.")
-        return NO_DEVICE
+    wrong = trouble(options.backend or backend, options.device)
+    if wrong:
+        code, message = wrong
+        console.print(message)
+        return code
+    target = TARGETS[options.target]
+    ours = target is OURS
     try:
-        cases = load_cases(options.cases or packaged_cases())
-        controls = load_controls(options.controls) if options.controls else []
+        folder = options.cases or packaged_cases()
+        cases = load_cases(folder)
+        expected = {}
+        if ours and not options.cases:
+            expected = load_expected(folder.parent / "expected_failures.toml", cases, backend)
+        controls = load_controls(options.controls) if options.controls and ours else []
     except BrokenCases as error:
         console.print(str(error))
         return BROKEN
@@ -44,23 +53,45 @@ def run(options):
         console.print(f"No case has all the words {options.words!r}.")
         return NOTHING_RAN
 
-    console.print(f"{len(cases)} cases on {backend}, {device}, Keras {keras.__version__}")
-    outcomes = runner.run(cases, device=device)
-    killed = [runner.run_control(control, cases, device=device) for control in controls]
+    console.print(
+        f"{len(cases)} cases for {target.name} on {backend}, {options.device}, "
+        f"Keras {keras.__version__}"
+    )
+    outcomes = runner.run(cases, target=target, expected=expected, device=options.device)
+    killed, noticed = [], {}
+    for control in controls:
+        if isinstance(control, runner.Situation):
+            noticed[control.name] = control.notices(cases, options.device)
+        else:
+            killed.append(runner.run_control(control, cases, device=options.device))
     # A part of the cases need not reach every control.
     killed = [k for k in killed if k.outcomes]
-    report = _report(options, outcomes, killed)
-    _print(console, outcomes, killed, report)
+    report = make_report(options, outcomes, killed, noticed)
+    if not options.quiet:
+        _print(console, outcomes, killed, noticed, report)
+    _print_counts(console, report)
     if options.report:
         path = pathlib.Path(options.report)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    if any(not k.dead for k in killed) and not options.words:
+    alive = [k for k in killed if not k.dead] if not options.words else []
+    if alive or not all(noticed.values()):
         return BROKEN
     counts = report["counts"]
-    if not counts["passed"] + counts["failed"]:
+    if not counts["passed"] + counts["failed"] + counts["expected failures"]:
         return NOTHING_RAN
     return FAILS if counts["failed"] else CONFORMS
+
+
+def trouble(backend, device):
+    """The exit code and a line where Keras does not run as was asked for, else None."""
+    found = keras.backend.backend()
+    if found != backend:
+        return BROKEN, f"Asked for {backend}, but Keras runs on {found}."
+    computes_on = backends.device_of(ops.zeros(()))
+    if computes_on != device:
+        return NO_DEVICE, f"Asked for {device}, but {found} computes on the {computes_on}."
+    return None
 
 
 def load_controls(folder):
@@ -71,99 +102,70 @@ def load_controls(folder):
     """
     controls = []
     for path in sorted(pathlib.Path(folder).glob("[!_]*.py")):
-        controls += runpy.run_path(str(path))["CONTROLS"]
+        spec = importlib.util.spec_from_file_location(f"keras_norms_controls_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # TorchDynamo looks for the module of what it compiles
+        spec.loader.exec_module(module)
+        controls += module.CONTROLS
     if not controls:
         raise BrokenCases(f"No controls in {folder}")
     return controls
 
 
-def _report(options, outcomes, killed):
-    """All that a reader needs to believe a run, and to repeat it."""
-    counts = Counter("failed" if o.status == "crashed" else o.status for o in outcomes)
-    return {
-        "backend": keras.backend.backend(),
-        "device": options.device,
-        "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
-        "commit": _commit(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {
-            name: importlib.metadata.version(name)
-            for name in ("keras", "numpy", keras.backend.backend())
-        }
-        | {"keras_norms": keras_norms.__version__, "python": platform.python_version()},
-        "words": options.words,
-        "counts": {
-            "planned": len(outcomes),
-            "passed": counts["passed"],
-            "failed": counts["failed"],
-            "not applicable": counts["not applicable"],
-        },
-        "controls": {k.control.name: {"dead": k.dead, "killers": k.killers} for k in killed},
-        "cases": [
-            {
-                "id": o.case.id,
-                "requirement": o.case.requirement,
-                "status": o.status,
-                "message": o.message,
-                "measures": [vars(m) for m in o.measures],
-            }
-            for o in outcomes
-        ],
-    }
-
-
-def _commit():
-    """The commit of the folder that the command runs in, or None outside a repository."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty"],
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _print(console, outcomes, killed, report):
+def _print(console, outcomes, killed, noticed, report):
     for outcome in outcomes:
         if outcome.status in ("failed", "crashed"):
             case = outcome.case
-            console.print(f"[red]{outcome.status.upper()}[/] {case.id}: {outcome.message}")
-            console.print(f"  {case.requirement} {case.title}; hunts {case.hunts}")
-            console.print(f"  config {case.config}, inputs {case.inputs}")
+            console.print(f"[red]{outcome.status.upper()}[/] {case.id}: ", end="")
+            console.print(outcome.message, markup=False)
+            console.print(f"  {case.requirement} {case.title}; hunts {case.hunts}", markup=False)
+            console.print(f"  {report['reproduce']} -k {case.id}", markup=False)
+    for outcome in outcomes:
+        if outcome.status == "expected failure":
+            console.print(f"Expected failure: {outcome.case.id}: {outcome.message}", markup=False)
 
-    table = Table("target", "cases", "passed", "worst error, ulp", "of its budget", box=None)
-    for target in dict.fromkeys(o.case.target for o in outcomes):
-        mine = [o for o in outcomes if o.case.target == target and o.status != "not applicable"]
-        worst = max((m for o in mine for m in o.measures if m.budget), key=_used, default=None)
+    table = Table(
+        "target", "dtype", "cases", "passed", "worst error, ulp", "of its budget", box=None
+    )
+    for row in worst_scores(outcomes):
+        worst = "0, exact" if row["budget"] == 0 else f"{row['score']:.2f}"
+        used = f"{row['score'] / row['budget']:.0%}" if row["budget"] else ""
         table.add_row(
-            target,
-            str(len(mine)),
-            str(sum(o.status == "passed" for o in mine)),
-            f"{worst.score:.2f}" if worst else "0, exact",
-            f"{_used(worst):.0%}" if worst else "",
+            row["target"], row["dtype"], str(row["cases"]), str(row["passed"]), worst, used
         )
     console.print(table)
+    unused = unused_budgets(outcomes)
+    if unused:
+        console.print(f"To review, budgets of which an eighth is never used: {', '.join(unused)}")
 
     if killed:
         console.print("Controls, known-bad implementations that must fail:")
     for k in killed:
         verdict = f"failed {len(k.killers)} of {len(k.outcomes)}" if k.dead else "[red]SURVIVED[/]"
         console.print(f"  {k.control.name}: {verdict}")
-    for reason in sorted({o.message for o in outcomes if o.status == "not applicable"}):
-        console.print(f"Not applicable: {reason}")
-    dead = sum(k.dead for k in killed)
-    console.print(f"controls: {len(killed)} = {dead} dead + {len(killed) - dead} alive")
+        for o in k.outcomes if not k.dead else ():
+            if o.status == "crashed":
+                console.print(f"    crashed {o.case.id}: {o.message}", markup=False)
+    for name, was_noticed in noticed.items():
+        console.print(f"  {name}: {'noticed' if was_noticed else '[red]NOT NOTICED[/]'}")
+    for id in report["redundant"]:
+        console.print(f"Covers nothing alone: {id}")
+    reasons = sorted({o.message for o in outcomes if o.status == "not applicable"})
+    for reason in reasons[:10]:
+        console.print(f"Not applicable: {reason}", markup=False)
+    if len(reasons) > 10:
+        console.print(f"Not applicable for {len(reasons) - 10} reasons more, in the report")
+
+
+def _print_counts(console, report):
+    if report["controls"]:
+        dead = sum(control["dead"] for control in report["controls"].values())
+        alive = len(report["controls"]) - dead
+        console.print(f"controls: {len(report['controls'])} = {dead} dead + {alive} alive")
     counts = report["counts"]
     console.print(
         f"cases: {counts['planned']} planned = {counts['passed']} passed "
-        f"+ {counts['failed']} failed + {counts['not applicable']} not applicable"
+        f"+ {counts['failed']} failed + {counts['expected failures']} expected failures "
+        f"+ {counts['not applicable']} not applicable"
     )
     console.print(f"{counts['passed']} passed, {counts['failed']} failed")
-
-
-def _used(measure):
-    """The part of its budget that a measure takes."""
-    return measure.score / measure.budget

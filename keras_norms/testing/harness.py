@@ -1,6 +1,7 @@
 """The harness: what is under test, where it must run, and how a result becomes a measure."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from keras import ops
 
 from keras_norms import constraints, regularizers
 from keras_norms.testing import backends
-from keras_norms.testing.cases import exact_array, input_array
+from keras_norms.testing.cases import argument, exact_array, input_array
 from keras_norms.testing.scores import budget, score
 
 
@@ -32,17 +33,25 @@ class Measure:
     budget: float
 
 
-def classes_under_test():
-    """Everything that a case may name: our classes, and the Keras layer and optimizer around."""
-    names = [*constraints.__dict__.items(), *regularizers.__dict__.items()]
-    ours = {
-        n: c for n, c in names if isinstance(c, type) and c.__module__.startswith("keras_norms")
-    }
-    return ours | {
-        "Conv2D": keras.layers.Conv2D,
-        "Dense": keras.layers.Dense,
-        "SGD": keras.optimizers.SGD,
-    }
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A package under test: where its constraints and its regularizers are found."""
+
+    name: str
+    constraints: Any
+    regularizers: Any
+
+    def classes(self):
+        """Everything that a case may name: its classes, and the Keras layers around them."""
+        members = {**vars(self.constraints), **vars(self.regularizers)}
+        theirs = {n: c for n, c in members.items() if isinstance(c, type)}
+        around = {"Conv2D": keras.layers.Conv2D, "Dense": keras.layers.Dense}
+        others = {"SGD": keras.optimizers.SGD, "get_regularizer": self.regularizers.get}
+        return theirs | around | others
+
+
+OURS = Target("keras_norms", constraints, regularizers)
+KERAS = Target("keras", keras.constraints, keras.regularizers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +62,22 @@ class Harness:
     device: str = "cpu"
 
     def target(self, case):
-        """The object that a case is about."""
-        return self.classes[case.target](**case.config)
+        """The object that a case is about.
+
+        Raises:
+            NotApplicable: If what is under test has no such class, or not with these arguments.
+        """
+        config = {name: argument(value) for name, value in case.config.items()}
+        if case.target not in self.classes:
+            raise NotApplicable(f"there is no {case.target}")
+        make = self.classes[case.target]
+        if "members" in config:
+            return make(*[self.classes[m["class_name"]](**m["config"]) for m in config["members"]])
+        try:
+            inspect.signature(make).bind(**config)
+        except TypeError as error:
+            raise NotApplicable(f"{case.target}: {error}") from error
+        return make(**config)
 
     def tensor(self, data, dtype):
         """An input of a case as a tensor.
@@ -80,10 +103,17 @@ class Harness:
         wanted = {"shape": expected["shape"], "dtype": expected["dtype"], "device": self.device}
         if found != wanted:
             raise Mismatch(f"{what} must have {wanted}. Received: {found}")
-        values = ops.convert_to_numpy(ops.cast(got, "float64" if dtype == "float64" else "float32"))
+        values = float64(got)
         return Measure(
             what,
-            score(np.asarray(values, "float64"), exact_array(expected), dtype),
+            score(values, exact_array(expected), dtype, expected["scale"]),
             # Nothing reduced: no rounding is due, and not one bit may differ.
-            budget(expected["reduced"], dtype) if expected["reduced"] else 0.0,
+            budget(expected["reduced"], dtype, expected["passes"]) if expected["reduced"] else 0.0,
         )
+
+
+def float64(tensor):
+    """The values of a tensor as a NumPy array of float64: nothing is rounded."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    full = ops.cast(tensor, "float64" if dtype == "float64" else "float32")
+    return np.asarray(ops.convert_to_numpy(full), "float64")

@@ -1,23 +1,84 @@
-"""What each kind of case does: one function per kind, found by its name in `KINDS`.
+"""Cases about values: what a target returns, compiled or not, once or many times.
 
-Each takes a case and a harness and returns the measures of the case.
+Each function is a kind of case. It takes a case and a harness and returns the measures.
 """
 
 import keras
-import numpy as np
 from keras import ops
 
+from keras_norms.testing import backends
 from keras_norms.testing.cases import input_array
-from keras_norms.testing.harness import Measure, Mismatch
-
-# From Keras 3.14, a layer divides an activity penalty by the batch size.
-_ACTIVITY = "mean" if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14) else "sum"
+from keras_norms.testing.harness import Measure, Mismatch, float64
+from keras_norms.testing.scores import score
 
 
 def forward(case, harness):
     """The target called on one tensor: a constraint on weights, a penalty on anything."""
     got = harness.target(case)(harness.tensor(case.inputs["w"], case.dtype))
     return [harness.compare("result", got, case.expected["result"])]
+
+
+def gradient(case, harness):
+    """The gradient of a penalty, or of the weighted sum of what a constraint returns."""
+    target = harness.target(case)
+    w = harness.tensor(case.inputs["w"], case.dtype)
+    if "weights" in case.inputs:
+        weights = harness.tensor(case.inputs["weights"], case.dtype)
+        got = backends.gradient(lambda x: ops.sum(weights * target(x)), w)
+    else:
+        got = backends.gradient(target, w)
+    if got is None:
+        raise Mismatch("There must be a gradient. Received: None")
+    return [harness.compare("gradient", got, case.expected["result"])]
+
+
+def jit(case, harness):
+    """The target in a compiled function. One that cannot be compiled fails."""
+    target = harness.target(case)
+    w = harness.tensor(case.inputs["w"], case.dtype)
+    try:
+        got = backends.compiled(target, case.inputs["one_graph"])(w)
+    except Exception as error:
+        raise Mismatch(f"It must compile. Received: {type(error).__name__}") from error
+    return [harness.compare("compiled", got, case.expected["result"])]
+
+
+def idempotent(case, harness):
+    """The target once and again, each against its golden value, and what the others moved."""
+    target = harness.target(case)
+    expected = case.expected["result"]
+    once = again = target(harness.tensor(case.inputs["w"], case.dtype))
+    for _ in range(case.inputs["times"]):
+        again = target(again)
+    pairs = float64(once)[..., None] * [1.0, 0.0]
+    moved = score(float64(again), pairs, case.dtype, expected["scale"])
+    return [
+        harness.compare("first", once, expected),
+        harness.compare("last", again, expected),
+        Measure("moved", moved, float(case.expected["moves"])),
+    ]
+
+
+def traced(case, harness):
+    """A target that is made inside a compiled function, and used again outside of it."""
+    made = []
+
+    def make(w):
+        made.append(harness.target(case))
+        return made[-1](w)
+
+    w = harness.tensor(case.inputs["w"], case.dtype)
+    inside = backends.compiled(make, one_graph=False)(w)
+    try:
+        outside = made[0](w)
+        ops.convert_to_numpy(outside)
+    except Exception as error:
+        raise Mismatch(f"It must work outside too. Received: {type(error).__name__}") from error
+    expected = case.expected["result"]
+    return [
+        harness.compare("inside", inside, expected),
+        harness.compare("outside", outside, expected),
+    ]
 
 
 def conv_layout(case, harness):
@@ -41,101 +102,4 @@ def conv_layout(case, harness):
     return measures
 
 
-def activity(case, harness):
-    """The penalties that a Dense layer adds to its losses for one batch.
-
-    The expected activity penalty depends on Keras: its "sum" up to 3.13, its "mean" over the
-    batch from 3.14. A BatchMean is the mean on both.
-    """
-    arguments = {}
-    for argument in ("kernel_regularizer", "activity_regularizer"):
-        if argument in case.inputs["regularizers"]:
-            name, config = case.inputs["regularizers"][argument]
-            arguments[argument] = harness.classes[name](**config)
-    x = harness.tensor(case.inputs["x"], case.dtype)
-    layer = _dense(case, harness, **arguments)
-    layer(x)
-    activity = "mean" if case.target == "BatchMean" else _ACTIVITY
-    wanted = [case.expected[k] for k in ("kernel", activity) if k in case.expected]
-    if len(layer.losses) != len(wanted):
-        raise Mismatch(f"The layer must add {len(wanted)} penalties. Received: {len(layer.losses)}")
-    # A layer lists the penalties of its outputs before those of its weights.
-    got = reversed(layer.losses)
-    return [
-        harness.compare(f"penalty {i}", penalty, expected)
-        for i, (penalty, expected) in enumerate(zip(got, wanted, strict=True))
-    ]
-
-
-def fit_step(case, harness):
-    """The weights of a Dense layer after one `fit` step of plain gradient descent."""
-    layer = _dense(case, harness, kernel_constraint=harness.target(case))
-    model = keras.Sequential([layer])
-    model.compile(harness.classes["SGD"](case.inputs["learning_rate"]), "mse")
-    x, y = input_array(case.inputs["x"]), input_array(case.inputs["y"])
-    model.fit(x, y, batch_size=len(x), shuffle=False, verbose=0)
-    return [
-        harness.compare("kernel", ops.convert_to_tensor(layer.kernel), case.expected["kernel"]),
-        harness.compare("bias", ops.convert_to_tensor(layer.bias), case.expected["bias"]),
-    ]
-
-
-def bounded(case, harness):
-    """Norms after every step at a very high learning rate, with dropout, each against its bound.
-
-    The norm is computed here with NumPy in float64. A run in which no group reaches its bound,
-    or the biases stay within it too, shows nothing and fails.
-    """
-    keras.utils.set_random_seed(case.inputs["seed"])
-    layers = keras.layers
-    hidden, head = (
-        harness.classes["Dense"](units, kernel_constraint=harness.target(case)) for units in (16, 3)
-    )
-    model = keras.Sequential([hidden, layers.ReLU(), layers.Dropout(0.5), head])
-    model.compile(
-        harness.classes["SGD"](case.inputs["learning_rate"]),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    rng = np.random.default_rng(case.inputs["seed"])
-    y = rng.integers(0, 3, 64)
-    x = (rng.standard_normal((64, 8)) + 2 * y[:, None]).astype("float32")
-    norms = _Norms()
-    model.fit(x, y, batch_size=8, epochs=case.inputs["epochs"], verbose=0, callbacks=[norms])
-    bound = case.expected["bound"]
-    largest = max(norms.seen)
-    biases = max(np.abs(ops.convert_to_numpy(layer.bias)).max() for layer in (hidden, head))
-    if not np.isfinite([largest, biases]).all():
-        raise Mismatch(f"Weights must stay finite. Received: norm {largest}, bias {biases}")
-    if largest < 0.999 * bound or biases <= bound:
-        raise Mismatch(
-            f"The run must press on the bound {bound}. Received: norm {largest}, bias {biases}"
-        )
-    ulps = max(0.0, largest - bound) / np.spacing(np.float32(bound))
-    return [Measure(f"largest norm of {len(norms.seen)}", float(ulps), case.expected["budget"])]
-
-
-class _Norms(keras.callbacks.Callback):
-    """The largest norm of a unit's incoming weights, for each kernel after each step."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Asking for `self.model` is what makes Keras on JAX put the current weights back into it.
-        for weight in self.model.trainable_weights:
-            if len(weight.shape) == 2:
-                kernel = np.asarray(ops.convert_to_numpy(weight), "float64")
-                self.seen.append(np.sqrt((kernel**2).sum(axis=0)).max())
-
-
-def _dense(case, harness, **arguments):
-    """A Dense layer with the kernel of the case and a zero bias."""
-    kernel = input_array(case.inputs["kernel"])
-    layer = harness.classes["Dense"](kernel.shape[1], **arguments)
-    layer.build((None, kernel.shape[0]))
-    layer.kernel.assign(kernel)
-    return layer
-
-
-KINDS = {f.__name__: f for f in (forward, conv_layout, activity, fit_step, bounded)}
+KINDS = {f.__name__: f for f in (forward, gradient, jit, idempotent, traced, conv_layout)}

@@ -1,24 +1,24 @@
 """The runner: every case against a target, counted exactly, and the controls that must fail."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
+from keras_norms.testing import kinds, objects, training
 from keras_norms.testing.cases import Case
-from keras_norms.testing.harness import (
-    Harness,
-    Measure,
-    Mismatch,
-    NotApplicable,
-    classes_under_test,
-)
-from keras_norms.testing.kinds import KINDS
+from keras_norms.testing.harness import OURS, Harness, Measure, Mismatch, NotApplicable
+
+KINDS = kinds.KINDS | objects.KINDS | training.KINDS
+# Kinds that compile, train or save: seconds, not milliseconds.
+SLOW = {"jit", "traced", "training", "bounded", "save_load"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of one case: "passed", "failed", "crashed" or "not applicable", and why.
+    """What became of one case, and why.
 
-    A case fails by a wrong result; it crashes by an exception of the code under test.
+    The status is "passed", "failed", "crashed", "expected failure" or "not applicable". A case
+    fails by a wrong result; it crashes by an exception of the code under test.
     """
 
     case: Case
@@ -29,10 +29,32 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """A known-bad implementation of some classes, which the cases must tell from a good one."""
+    """A known-bad implementation of some classes, which the cases must tell from a good one.
+
+    It is run on the cases that use one of the classes, with `config` in theirs; on those of a kind
+    in `SLOW` only if that is among its own `kinds`.
+    """
 
     name: str
     classes: dict[str, Any]
+    kinds: tuple[str, ...] = ()
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def concerns(self, case):
+        """Whether the control is to be run on a case."""
+        if not uses(case) & set(self.classes) or (
+            case.kind in SLOW and case.kind not in self.kinds
+        ):
+            return False
+        return all(case.config.get(name) == value for name, value in self.config.items())
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """A harness in trouble: `notices(cases, outcomes)` says whether the suite turned red."""
+
+    name: str
+    notices: Callable[..., bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,25 +92,44 @@ def run_case(case, harness):
     return Outcome(case, "passed", "", measures)
 
 
-def run(cases, *, device="cpu", on_case=lambda outcome: None):
-    """The outcomes of all cases for keras_norms on `device`; `on_case` is told each."""
-    harness = Harness(classes_under_test(), device)
+def run(cases, *, target=OURS, expected=None, device="cpu", on_case=lambda outcome: None):
+    """The outcomes of all cases for a target on `device`; `on_case` is told each.
+
+    `expected` holds the expected failures by case id. A case that fails as expected is one; a case
+    that passes against what is expected has failed.
+    """
+    harness = Harness(target.classes(), device)
     outcomes = []
     for case in cases:
-        outcomes.append(run_case(case, harness))
-        on_case(outcomes[-1])
+        outcome = run_case(case, harness)
+        if expected and case.id in expected:
+            outcome = _as_expected(outcome, expected[case.id])
+        outcomes.append(outcome)
+        on_case(outcome)
     return outcomes
+
+
+def _as_expected(outcome, expected):
+    if outcome.status == "failed":
+        return dataclasses.replace(outcome, status="expected failure", message=expected.reason)
+    if outcome.status == "passed":
+        message = f"expected to fail, but passes: {expected.reason}"
+        return dataclasses.replace(outcome, status="failed", message=message)
+    return outcome
 
 
 def run_control(control, cases, *, device="cpu"):
     """Which of the cases that name a replaced class fail under a control."""
-    harness = Harness(classes_under_test() | control.classes, device)
-    tried = [case for case in cases if uses(case) & set(control.classes)]
+    harness = Harness(OURS.classes() | control.classes, device)
+    tried = [case for case in cases if control.concerns(case)]
     return ControlOutcome(control, [run_case(case, harness) for case in tried])
 
 
 def uses(case):
     """The names of the classes that a case touches."""
-    around = {"conv_layout": {"Conv2D"}, "activity": {"Dense"}, "fit_step": {"Dense", "SGD"}}
-    around["bounded"] = around["fit_step"]
+    around = {
+        "conv_layout": {"Conv2D"},
+        "activity": {"Dense"},
+        **dict.fromkeys(("fit_step", "bounded", "training"), {"Dense", "SGD"}),
+    }
     return {case.target} | around.get(case.kind, set())

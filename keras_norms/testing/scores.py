@@ -26,13 +26,15 @@ def ulp(scale, dtype):
     return np.ldexp(1.0, exponent - (bits - 1))
 
 
-def score(got, exact, dtype):
-    """The largest error of any entry, in ulp of that entry's exact value.
+def score(got, exact, dtype, scale="entry"):
+    """The largest error of any entry, in ulp.
 
     Args:
         got: A float64 array.
         exact: A float64 array with a last axis of two: the value is their sum.
         dtype: The dtype that the result had.
+        scale: "entry" for ulp of each entry's exact value, "largest" for ulp of the largest one,
+            which is what a threshold or a difference of large terms can promise.
 
     Returns:
         A float; infinite where a result is not finite though the exact value is.
@@ -41,12 +43,16 @@ def score(got, exact, dtype):
         return 0.0
     high, low = exact[..., 0], exact[..., 1]
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs((got - high) - low) / ulp(high, dtype)
+        where = high if scale == "entry" else np.max(np.abs(high))
+        error = np.abs((got - high) - low) / ulp(where, dtype)
     return float(np.max(np.where(np.isfinite(error), error, np.inf)))
 
 
-def budget(size, dtype):
+def budget(size, dtype, passes=1):
     """The largest score that rounding explains for a result that reduces `size` numbers.
+
+    `passes` such reductions follow on one another: a gradient goes through that of its function
+    and through one of its own.
 
     float32 and float64: 4 + log2(size). A sum of `size` terms in pairs has a relative error of
     up to log2(size) half-ulp, and the square root halves it; square, root, quotient and product
@@ -55,7 +61,7 @@ def budget(size, dtype):
     float16 and bfloat16: computed in float32 and rounded once, so half an ulp, and the float32
     budget at its much smaller scale.
     """
-    single = 4 + math.log2(max(size, 1))
+    single = passes * (4 + math.log2(max(size, 1)))
     bits, _ = _FORMATS[dtype]
     if bits >= 24:
         return single

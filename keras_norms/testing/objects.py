@@ -1,0 +1,106 @@
+"""Cases about the object itself: its config, what is saved with a model, equality, bad input."""
+
+import json
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+from keras_norms.testing.cases import argument, input_array
+from keras_norms.testing.harness import Mismatch, NotApplicable
+
+
+def config_roundtrip(case, harness):
+    """The config in JSON, what it says, and the object that is made from it."""
+    target = harness.target(case)
+    config = json.loads(json.dumps(target.get_config()))
+    _same_config(config, case.expected["config"])
+    restored = type(target).from_config(config)
+    got = restored(harness.tensor(case.inputs["w"], case.dtype))
+    return [harness.compare("restored", got, case.expected["result"])]
+
+
+def save_load(case, harness):
+    """A Dense layer with the target as constraint or penalty, saved and loaded in safe mode."""
+    target = harness.target(case)
+    constraint = isinstance(target, keras.constraints.Constraint)
+    role = "kernel_constraint" if constraint else "kernel_regularizer"
+    kernel = input_array(case.inputs["w"])
+    layer = keras.layers.Dense(kernel.shape[1], name="layer", **{role: target})
+    model = keras.Sequential([keras.layers.Input((kernel.shape[0],)), layer])
+    layer.kernel.assign(kernel)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        model.save(path)
+        # A control is not registered; what is under test must be.
+        known = {type(target).__name__: type(target)}
+        if type(target).__module__.partition(".")[0] in ("keras", "keras_norms"):
+            known = None
+        loaded = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
+    restored = getattr(loaded.get_layer("layer").kernel, role.removeprefix("kernel_"))
+    if type(restored) is not type(target):
+        raise Mismatch(f"It must be a {type(target).__name__}. Received: {restored!r}")
+    _same_config(json.loads(json.dumps(restored.get_config())), case.expected["config"])
+    if constraint:
+        got = restored(loaded.get_layer("layer").kernel)
+    else:
+        got = loaded.losses[0]
+    return [harness.compare("loaded", got, case.expected["result"])]
+
+
+def _same_config(config, expected):
+    """The expected keys, whose values must be equal; members by their own configs."""
+    if "members" in expected:
+        (found,) = config.values()
+        for each, member in zip(found, expected["members"], strict=True):
+            _same_config(each["config"], member["config"])
+        return
+    wanted = {key: argument(value) for key, value in expected.items()}
+    found = {key: config.get(key, "nothing") for key in wanted}
+    if found != wanted:
+        raise Mismatch(f"The config must have {wanted}. Received: {found}")
+
+
+def equality(case, harness):
+    """Two objects of the same arguments."""
+    one, other = harness.target(case), harness.target(case)
+    if one != other or hash(one) != hash(other):
+        raise Mismatch(f"Two of the same arguments must be equal. Received: {one!r}, {other!r}")
+    if type(one).__name__ not in repr(one) or " at 0x" in repr(one):
+        raise Mismatch(f"The repr must say what it is. Received: {one!r}")
+    return []
+
+
+def by_name(case, harness):
+    """What `get` finds under a name."""
+    try:
+        found = harness.classes["get_regularizer"](case.inputs["name"])
+    except ValueError as error:
+        raise Mismatch(f"It must be found. Received: {error}") from error
+    _same_config(found.get_config(), case.expected["config"])
+    return []
+
+
+def raises(case, harness):
+    """Bad input: one exception type on every backend, and a message that quotes it."""
+    wanted, words = case.expected["error"], case.expected["words"]
+    try:
+        target = harness.target(case)
+        if "w" in case.inputs:
+            w = input_array(case.inputs["w"]).astype(np.float32)
+            target(keras.ops.convert_to_tensor(w))
+    except NotApplicable:
+        raise
+    except Exception as error:
+        missing = [word for word in words if word not in str(error)]
+        if type(error).__name__ != wanted or missing:
+            raise Mismatch(
+                f"It must raise {wanted} that says {words}. "
+                f"Received: {type(error).__name__}: {str(error)[:200]}"
+            ) from error
+        return []
+    raise Mismatch(f"It must raise {wanted}. Received: nothing raised")
+
+
+KINDS = {f.__name__: f for f in (config_roundtrip, save_load, equality, by_name, raises)}

@@ -1,0 +1,298 @@
+"""Ways of training, and of putting weights into a model, by name: does the constraint hold there?
+
+A kernel of two units starts with norms of 2.83, and each way ends with a look at its norms.
+"""
+
+import math
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_norms.testing.harness import Measure, Mismatch, NotApplicable, float64
+
+_KERNEL = np.full((4, 2), math.sqrt(2), "float32")
+_X = np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4)
+_Y = np.stack([np.sin(_X.sum(axis=1)), np.cos(_X.sum(axis=1))], axis=1)
+_RATE = 0.01
+
+
+def _layer(case, harness, **arguments):
+    layer = harness.classes["Dense"](2, kernel_constraint=harness.target(case), **arguments)
+    layer.build((None, 4))
+    layer.kernel.assign(_KERNEL)
+    return layer
+
+
+def _model(layer, harness, optimizer=None, **arguments):
+    model = keras.Sequential([keras.layers.Input((4,)), layer])
+    model.compile(optimizer or harness.classes["SGD"](_RATE), "mse", **arguments)
+    return model
+
+
+def _fit(model, **arguments):
+    model.fit(_X, _Y, batch_size=4, epochs=2, verbose=0, **arguments)
+
+
+def _within(kernel, case):
+    """The measure of the largest norm of a unit against the bound, by NumPy in float64."""
+    values = float64(ops.convert_to_tensor(kernel))
+    norms = np.sqrt((values**2).sum(axis=0))
+    if not np.isfinite(norms).all() or not norms.all():
+        raise Mismatch(f"Norms must be finite and positive. Received: {norms}")
+    bound = case.expected["bound"]
+    # Of 4 entries in float32, 4 + log2(4) ulp; in half precision each entry is rounded by half an
+    # ulp, which moves the norm by no more than one.
+    step = {"float16": 2.0**-11, "bfloat16": 2.0**-8}.get(case.dtype, 2.0**-24) * 2 * bound
+    return [
+        Measure(
+            "norm", max(0.0, norms.max() - bound) / step, 1.0 if case.dtype != "float32" else 6.0
+        )
+    ]
+
+
+def fit(case, harness):
+    layer = _layer(case, harness, dtype=case.dtype)
+    _fit(_model(layer, harness))
+    return _within(layer.kernel, case)
+
+
+def fit_eagerly(case, harness):
+    layer = _layer(case, harness)
+    _fit(_model(layer, harness, run_eagerly=True))
+    return _within(layer.kernel, case)
+
+
+def fit_compiled(case, harness):
+    if keras.backend.backend() == "torch":
+        raise NotApplicable("PyTorch compiles with a C++ compiler that need not be there")
+    layer = _layer(case, harness)
+    _fit(_model(layer, harness, jit_compile=True))
+    return _within(layer.kernel, case)
+
+
+def stateless_apply(case, harness):
+    if keras.backend.backend() != "jax":
+        raise NotApplicable("only JAX trains by stateless_apply")
+    layer = _layer(case, harness)
+    optimizer = harness.classes["SGD"](_RATE)
+    optimizer.build([layer.kernel])
+    state = [v.value for v in optimizer.variables]
+    (kernel,), _ = optimizer.stateless_apply(state, [ops.ones((4, 2))], [layer.kernel.value])
+    return _within(kernel, case)
+
+
+def mixed_float16(case, harness):
+    return _under_policy("mixed_float16", case, harness)
+
+
+def mixed_bfloat16(case, harness):
+    return _under_policy("mixed_bfloat16", case, harness)
+
+
+def _under_policy(policy, case, harness):
+    layer = _layer(case, harness, dtype=policy)
+    _fit(_model(layer, harness))
+    return _within(layer.kernel, case)
+
+
+def optimizer(case, harness):
+    layer = _layer(case, harness)
+    chosen = getattr(keras.optimizers, case.inputs["optimizer"])(_RATE)
+    for _ in range(2):
+        chosen.apply([ops.ones((4, 2)), ops.ones((2,))], [layer.kernel, layer.bias])
+    return _within(layer.kernel, case)
+
+
+def multi_optimizer(case, harness):
+    if not hasattr(keras.optimizers, "MultiOptimizer"):
+        raise NotApplicable("this Keras has no MultiOptimizer")
+    layer = _layer(case, harness)
+    several = keras.optimizers.MultiOptimizer(
+        lambda variable: (
+            keras.optimizers.Adam(_RATE)
+            if "kernel" in variable.path
+            else keras.optimizers.SGD(_RATE)
+        )
+    )
+    _fit(_model(layer, harness, several))
+    return _within(layer.kernel, case)
+
+
+def nonfinite_step(case, harness):
+    layer = _layer(case, harness)
+    model = _model(
+        layer, harness, keras.optimizers.LossScaleOptimizer(harness.classes["SGD"](_RATE))
+    )
+    model.fit(_X, np.full_like(_Y, math.inf), batch_size=8, verbose=0)
+    skipped = float64(ops.convert_to_tensor(layer.kernel))
+    if not np.array_equal(skipped, _KERNEL):
+        raise Mismatch(f"The weights must not change. Received: {skipped}")
+    _fit(model)
+    return _within(layer.kernel, case)
+
+
+def initial_weights(case, harness):
+    layer = harness.classes["Dense"](
+        2, kernel_constraint=harness.target(case), kernel_initializer="ones"
+    )
+    layer.build((None, 4))
+    return _within(layer.kernel, case)
+
+
+def set_weights(case, harness):
+    layer = _layer(case, harness)
+    layer.set_weights([_KERNEL, np.zeros(2, "float32")])
+    return _within(layer.kernel, case)
+
+
+def load_weights(case, harness):
+    layer = _layer(case, harness)
+    model = _model(layer, harness)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_weights(f"{folder}/kernel.weights.h5")
+        _fit(model)
+        model.load_weights(f"{folder}/kernel.weights.h5")
+    return _within(layer.kernel, case)
+
+
+def _averaging(harness):
+    return harness.classes["SGD"](_RATE, use_ema=True, ema_momentum=0.9)
+
+
+def ema_after_fit(case, harness):
+    layer = _layer(case, harness)
+    _fit(_model(layer, harness, _averaging(harness)))
+    return _within(layer.kernel, case)
+
+
+def ema_while_evaluating(case, harness):
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            seen.append(float64(ops.convert_to_tensor(self.model.layers[-1].kernel)))
+
+    layer = _layer(case, harness)
+    model = _model(layer, harness, _averaging(harness))
+    model.fit(
+        *(_X, _Y),
+        validation_data=(_X, _Y),
+        callbacks=[keras.callbacks.SwapEMAWeights(), Look()],
+        verbose=0,
+    )
+    return _within(seen[-1], case)
+
+
+def ema_after_predict(case, harness):
+    layer = _layer(case, harness)
+    model = _model(layer, harness, _averaging(harness))
+    model.train_on_batch(_X, _Y)
+    own = float64(ops.convert_to_tensor(layer.kernel))
+    model.predict(_X, callbacks=[keras.callbacks.SwapEMAWeights()], verbose=0)
+    after = float64(ops.convert_to_tensor(layer.kernel))
+    if not np.array_equal(own, after):
+        raise Mismatch(f"The model's own weights must be back: {own[0]}. Received: {after[0]}")
+    return _within(layer.kernel, case)
+
+
+def ema_second_fit(case, harness):
+    layer = _layer(case, harness)
+    model = _model(layer, harness, harness.classes["SGD"](_RATE, use_ema=True))
+    try:
+        _fit(model)
+        model.evaluate(_X, _Y, verbose=0)
+        _fit(model)
+    except Exception as error:
+        raise Mismatch(f"A second fit must run. Received: {type(error).__name__}") from error
+    return []
+
+
+def frozen(case, harness):
+    layer = _layer(case, harness)
+    layer.trainable = False
+    model = keras.Sequential([keras.layers.Input((4,)), layer, keras.layers.Dense(2)])
+    model.compile(harness.classes["SGD"](_RATE), "mse")
+    _fit(model)
+    return _within(layer.kernel, case)
+
+
+def frozen_penalty(case, harness):
+    layer = harness.classes["Dense"](2, kernel_regularizer=harness.target(case), trainable=False)
+    layer.build((None, 4))
+    if len(layer.losses) != 1:
+        raise Mismatch(f"The layer must add 1 penalty. Received: {len(layer.losses)}")
+    return []
+
+
+def no_gradient(case, harness):
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = keras.layers.Dense(2), _layer(case, harness)
+
+        def call(self, x):
+            return self.used(x)
+
+    model = Model()
+    model.compile(harness.classes["SGD"](_RATE), "mse")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Gradients do not exist")
+        _fit(model)
+    return _within(model.unused.kernel, case)
+
+
+def lora(case, harness):
+    layer = keras.layers.Dense(2)
+    layer.build((None, 4))
+    layer.kernel.assign(_KERNEL)
+    layer.enable_lora(2)
+    layer._kernel.constraint = harness.target(case)
+    _fit(_model(layer, harness))
+    return _within(layer.kernel, case)
+
+
+def quantized(case, harness):
+    layer = _layer(case, harness)
+    layer.quantize("int8")
+    if layer._kernel.constraint is None:
+        raise Mismatch(f"It must be {layer.kernel_constraint}. Received: constraint=None")
+    return []
+
+
+def torch_optimizer(case, harness):
+    if keras.backend.backend() != "torch":
+        raise NotApplicable("torch.optim trains PyTorch only")
+    import torch
+
+    layer = _layer(case, harness)
+    optimizer = torch.optim.SGD(layer.parameters(), _RATE)
+    ops.sum(ops.square(layer(_X) - ops.convert_to_tensor(_Y))).backward()
+    optimizer.step()
+    return _within(layer.kernel.value.detach(), case)
+
+
+def accumulation(case, harness):
+    layer = _layer(case, harness)
+    optimizer = harness.classes["SGD"](_RATE, gradient_accumulation_steps=4)
+    for _ in range(4):
+        optimizer.apply([ops.zeros((4, 2)), ops.zeros((2,))], [layer.kernel, layer.bias])
+    norm = np.linalg.norm(float64(ops.convert_to_tensor(layer.kernel)), axis=0).max()
+    start, config = np.linalg.norm(_KERNEL, axis=0).max(), case.config
+    wanted = start + config["rate"] * (config["max_value"] - start)
+    if abs(norm / wanted - 1) > 1e-6:  # 8 ulp: one step of 4 entries; a second is 35 % off
+        raise Mismatch(f"The norm must be {wanted}. Received: {norm}")
+    return []
+
+
+PATHS = {
+    f.__name__: f
+    for f in (
+        *(fit, fit_eagerly, fit_compiled, stateless_apply, mixed_float16, mixed_bfloat16),
+        *(optimizer, multi_optimizer, nonfinite_step, initial_weights, set_weights, load_weights),
+        *(ema_after_fit, ema_while_evaluating, ema_after_predict, ema_second_fit, frozen),
+        *(frozen_penalty, no_gradient, lora, quantized, torch_optimizer, accumulation),
+    )
+}

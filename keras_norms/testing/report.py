@@ -1,0 +1,107 @@
+"""The report of a run: all that a reader needs to believe it, and to repeat it."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections import Counter
+
+import keras
+
+import keras_norms
+from keras_norms.testing.coverage import redundant
+
+
+def make_report(options, outcomes, killed, noticed):
+    """The report as a dict that JSON can hold."""
+    backend = keras.backend.backend()
+    counts = Counter("failed" if o.status == "crashed" else o.status for o in outcomes)
+    command = f"keras-norms conformance --backend {backend}"
+    command += f" --device {options.device}" if options.device != "cpu" else ""
+    command += f" --target {options.target}" if options.target != "keras_norms" else ""
+    return {
+        "target": options.target,
+        "backend": backend,
+        "device": options.device,
+        "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
+        "commit": commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
+        | {"keras_norms": keras_norms.__version__, "python": platform.python_version()},
+        "words": options.words,
+        "reproduce": command,
+        "counts": {
+            "planned": len(outcomes),
+            "passed": counts["passed"],
+            "failed": counts["failed"],
+            "expected failures": counts["expected failure"],
+            "not applicable": counts["not applicable"],
+        },
+        "worst": worst_scores(outcomes),
+        "controls": {k.control.name: {"dead": k.dead, "killers": k.killers} for k in killed}
+        | {name: {"dead": was_noticed, "killers": []} for name, was_noticed in noticed.items()},
+        "redundant": redundant([o.case for o in outcomes], killed) if killed else [],
+        "cases": [
+            {
+                "id": o.case.id,
+                "target": o.case.target,
+                "requirement": o.case.requirement,
+                "title": o.case.title,
+                "status": "failed" if o.status == "crashed" else o.status,
+                "message": o.message,
+                "measures": [vars(m) for m in o.measures],
+            }
+            for o in outcomes
+        ],
+    }
+
+
+def commit():
+    """The commit of the folder that the command runs in, or None outside a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty"],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def worst_scores(outcomes):
+    """For each target and dtype: how many cases ran, and the measure that uses most of its budget."""
+    rows = []
+    ran = [o for o in outcomes if o.status in ("passed", "failed")]
+    for target, dtype in dict.fromkeys((o.case.target, o.case.dtype) for o in ran):
+        mine = [o for o in ran if (o.case.target, o.case.dtype) == (target, dtype)]
+        worst = max((m for o in mine for m in o.measures if m.budget), key=_used, default=None)
+        rows.append(
+            {
+                "target": target,
+                "dtype": dtype,
+                "cases": len(mine),
+                "passed": sum(o.status == "passed" for o in mine),
+                "score": worst.score if worst else 0.0,
+                "budget": worst.budget if worst else 0.0,
+            }
+        )
+    return rows
+
+
+def unused_budgets(outcomes):
+    """Requirements whose largest used part of a budget above 4 ulp stays below an eighth."""
+    used = {}
+    for o in outcomes:
+        for m in o.measures:
+            if m.budget > 4:
+                known = used.get(o.case.requirement, 0.0)
+                used[o.case.requirement] = max(known, _used(m))
+    return sorted(requirement for requirement, part in used.items() if part < 1 / 8)
+
+
+def _used(measure):
+    """The part of its budget that a measure takes."""
+    return measure.score / measure.budget
