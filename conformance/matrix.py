@@ -147,8 +147,9 @@ def page(ours, keras, endpoints):
         f"<p><b>{html.escape(e['label'])}</b>: {html.escape(e['message'])}</p>" for e in endpoints
     )
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>keras_norms conformance</title>'
-        f"<style>{_STYLE}</style><h1>keras_norms conformance</h1>{badges}"
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f"<title>keras_norms conformance</title><style>{_STYLE}</style>"
+        f"<h1>keras_norms conformance</h1>{badges}"
         f"<table><tr><th>requirement</th>{head}</tr>{''.join(rows)}</table></html>\n"
     )
 
@@ -178,19 +179,23 @@ def _details(cases, reproduce):
 
 
 def failures(keras):
-    """Markdown: what Keras' own classes fail, each with its reproduction."""
-    found = collections.defaultdict(dict)
+    """Markdown: what Keras' own classes fail, by requirement and kind, each with a reproduction."""
+    found = collections.defaultdict(lambda: collections.defaultdict(list))
     for backend, report in keras.items():
         for case in report["cases"]:
             if case["status"] == "failed":
-                found[case["id"]][backend] = (case, report["reproduce"])
-    lines = ["| case | backends | what is found | reproduce |", "|---|---|---|---|"]
-    for id_, by_backend in sorted(found.items()):
-        case, reproduce = next(iter(by_backend.values()))
-        message = case["message"].splitlines()[0][:160].replace("|", "\\|")
+                kind = case["id"].split("-")[1]
+                found[case["requirement"], case["target"], kind][backend].append(case)
+    lines = ["| requirement | kind | failing cases | one of them | found there | reproduce |"]
+    lines.append("|" + "---|" * 6)
+    for (requirement, target, kind), by_backend in sorted(found.items()):
+        backend, cases = next(iter(by_backend.items()))
+        case = cases[0]
+        counts = ", ".join(f"{b} {len(cases)}" for b, cases in by_backend.items())
+        message = case["message"].splitlines()[0][:120].replace("|", "\\|")
         lines.append(
-            f"| {case['target']}: {case['title']} ({id_.split('-')[2]}) | {', '.join(by_backend)} "
-            f"| {message} | `{reproduce} -k {id_}` |"
+            f"| {requirement} | {kind} | {counts} | {target}: {case['title']} | {message} "
+            f"| `{keras[backend]['reproduce']} -k {case['id']}` |"
         )
     return "\n".join(lines) + "\n"
 

@@ -53,7 +53,7 @@ class Several(Configured):
     """
 
     def __init__(self, *members):
-        (field,) = dataclasses.fields(self)
+        (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
         check = field.metadata["check"]
         parts = [check(member) for member in members]
         flat = [each for p in parts for each in (p._members if type(p) is type(self) else [p])]
@@ -65,15 +65,16 @@ class Several(Configured):
 
     @property
     def _members(self):
-        return getattr(self, dataclasses.fields(self)[0].name)
+        (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
+        return getattr(self, field.name)
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(map(repr, self._members))})"
 
     def get_config(self):
         """The members as configs, in a dict that JSON can hold."""
-        name = dataclasses.fields(self)[0].name
-        return {name: [keras.saving.serialize_keras_object(each) for each in self._members]}
+        (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {field.name: [keras.saving.serialize_keras_object(each) for each in self._members]}
 
     @classmethod
     def from_config(cls, config):

@@ -6,7 +6,7 @@ precision.
 """
 
 import dataclasses
-from typing import final
+from typing import Any, final
 
 import keras
 from keras import ops
@@ -321,7 +321,7 @@ class Sum(Several, Regularizer):
     16.0
     """
 
-    regularizers: tuple[Regularizer, ...] = parameter(_term)
+    regularizers: tuple[Any, ...] = parameter(_term)
 
     def __call__(self, x):
         """What Keras adds to the loss after its own division, if any, is `value(x)`."""

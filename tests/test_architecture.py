@@ -95,3 +95,13 @@ def test_import_without_any_backend_says_what_to_install(tmp_path):
     assert done.stdout.strip() == "2"
     assert lines[0] == "Keras needs a backend: pip install jax (or tensorflow, or torch)"
     assert lines[-1] == f"ImportError: {lines[0]}"
+
+
+def test_the_oracles_share_no_code_with_what_they_judge():
+    folder = pathlib.Path(__file__).parents[1] / "conformance" / "oracles"
+    for path in folder.glob("*.py"):
+        for name in imported(path):
+            assert name.startswith("conformance.oracles") or name.split(".")[0] in (
+                *("mpmath", "fractions", "functools", "collections"),
+                *("dataclasses", "itertools", "math"),
+            ), f"{path.name} imports {name}"

@@ -16,7 +16,9 @@ from keras_norms.testing.cases import (
     load_cases,
     packaged_cases,
 )
-from keras_norms.testing.harness import Harness, classes_under_test
+from keras_norms.testing.coverage import redundant
+from keras_norms.testing.expected import load_expected
+from keras_norms.testing.harness import KERAS, OURS, Harness
 from keras_norms.testing.scores import budget, score, ulp
 
 
@@ -37,6 +39,8 @@ def case(**changes):
                 "shape": [2, 1],
                 "dtype": "float32",
                 "reduced": 2,
+                "scale": "entry",
+                "passes": 1,
                 "values": [
                     ["0x1.3333333333333p-1", "0x1.9p-56"],
                     ["0x1.999999999999ap-1", "-0x1p-56"],
@@ -48,7 +52,7 @@ def case(**changes):
 
 
 def outcome(given, **classes):
-    return runner.run_case(given, Harness(classes_under_test() | classes))
+    return runner.run_case(given, Harness(OURS.classes() | classes))
 
 
 def expecting(**changes):
@@ -80,7 +84,7 @@ def test_nan_fails():
 
 
 def test_the_wrong_device_fails():
-    harness = Harness(classes_under_test(), "gpu")
+    harness = Harness(OURS.classes(), "gpu")
     found = runner.run_case(case(), harness)
     assert found.status == "failed"
     assert "'device': 'gpu'" in found.message
@@ -92,6 +96,8 @@ def test_no_budget_where_no_rounding_is_due():
         "shape": [1],
         "dtype": "float32",
         "reduced": 0,
+        "scale": "entry",
+        "passes": 1,
         "values": [["0x1.0p-1", "0x0.0p+0"]],
     }
     exact = case(**given, expected={"result": expected})
@@ -163,9 +169,13 @@ def test_a_file_that_is_cut_off_is_broken(tmp_path, size):
         load_cases(tmp_path)
 
 
-def test_a_single_value_fills_the_shape():
-    assert input_array({"shape": [2, 3], "values": ["0x1.8p+0"]}).tolist() == [[1.5] * 3] * 2
-    assert exact_array({"shape": [2], "values": [["0x1.0p+0", "0x1.0p-60"]]}).shape == (2, 2)
+def test_equal_values_are_written_once_with_their_number():
+    data = {"shape": [2, 3], "values": ["0x1.8p+0", "0x1.0p+0"], "repeats": [5, 1]}
+    assert input_array(data).tolist() == [[1.5, 1.5, 1.5], [1.5, 1.5, 1.0]]
+    data = {"shape": [2], "values": [["0x1.0p+0", "0x1.0p-60"]], "repeats": [2]}
+    assert exact_array(data).shape == (2, 2)
+    with pytest.raises(ValueError, match="cannot reshape"):
+        input_array({"shape": [2, 3], "values": ["0x1.8p+0"]})
 
 
 def test_an_empty_folder_is_broken(tmp_path):
@@ -212,3 +222,65 @@ def test_small_weights_and_large_outputs_are_what_the_case_says():
     kernel, mean = (float.fromhex(both.expected[k]["values"][0][0]) for k in ("kernel", "mean"))
     assert kernel < 1e-4
     assert mean > 100
+
+
+FAILING = 'id = "a"\nreason = "Keras"\nlink = "https://example.org"\n'
+
+
+def expecting_failure(tmp_path, text=FAILING, backend="jax"):
+    path = tmp_path / "expected.toml"
+    path.write_text(f"[[failure]]\n{text}")
+    return load_expected(path, [case()], backend)
+
+
+def test_an_expected_failure_is_counted_as_such(tmp_path):
+    wrong = expecting(shape=[1, 2])
+    (found,) = runner.run([wrong], expected=expecting_failure(tmp_path))
+    assert (found.status, found.message) == ("expected failure", "Keras")
+
+
+def test_a_case_that_passes_against_what_is_expected_fails(tmp_path):
+    (found,) = runner.run([case()], expected=expecting_failure(tmp_path))
+    assert found.status == "failed"
+    assert "expected to fail, but passes" in found.message
+
+
+def test_an_expected_failure_may_be_of_some_backends(tmp_path):
+    text = FAILING + 'backends = ["torch"]\n'
+    assert expecting_failure(tmp_path, text, "jax") == {}
+    assert set(expecting_failure(tmp_path, text, "torch")) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "text", [FAILING.replace('"a"', '"b"'), 'id = "a"\n', 'id = "a\n', FAILING + "wrong = 1\n"]
+)
+def test_an_unmatched_or_broken_expectation_is_broken(tmp_path, text):
+    with pytest.raises(BrokenCases):
+        expecting_failure(tmp_path, text)
+
+
+def test_keras_own_classes_are_a_target():
+    (found,) = runner.run([case()], target=KERAS)
+    assert found.case.target == "MaxNorm"
+    assert found.status == "passed"
+    (found,) = runner.run([case(config={"max_value": 1.0, "ord": 2})], target=KERAS)
+    assert found.status == "not applicable"
+    (found,) = runner.run([case(target="Simplex", config={})], target=KERAS)
+    assert (found.status, found.message) == ("not applicable", "there is no Simplex")
+
+
+def test_a_case_that_covers_and_kills_nothing_alone_is_redundant():
+    twin = case(id="b")
+    assert redundant([case(), twin], []) == ["b"]
+    assert redundant([case(), case(id="b", dtype="float16")], []) == []
+    killed = runner.ControlOutcome(
+        runner.Control("c", {}), [runner.Outcome(case(), "passed"), runner.Outcome(twin, "failed")]
+    )
+    assert redundant([case(), twin], [killed]) == ["a"]
+
+
+def test_an_error_is_measured_where_the_quantity_has_its_size():
+    exact = np.array([[1.0, 0.0], [2.0**-20, 0.0]])
+    got = np.array([1.0, 2.0**-20 + 2.0**-23])
+    assert score(got, exact, "float32", "largest") == 1.0
+    assert score(got, exact, "float32") == 2.0**20

@@ -319,10 +319,10 @@ def orthogonal():
                 "rank 2 only",
                 config,
             )
-        for title, w in (
-            (f"{mode} with a zero column", of((2, 3), [3, 0, 1, 4, 0, 2])),
-            (f"{mode} of a single row", of((1, 3), [3, 0, 1])),
-            (f"{mode} without rows", of((0, 3), [])),
+        for title, hunts, w in (
+            (f"{mode} with a zero column", "0/0", of((2, 3), [3, 0, 1, 4, 0, 2])),
+            (f"{mode} of a single row", "a mean over no pairs", of((1, 3), [3, 0, 1])),
+            (f"{mode} without rows", "an empty weight", of((0, 3), [])),
         ):
             yield scalar(
                 "orthogonal_regularizer",
@@ -331,7 +331,7 @@ def orthogonal():
                 w,
                 "float32",
                 title,
-                "0/0; a mean over no pairs",
+                hunts,
                 config,
             )
         yield scalar(

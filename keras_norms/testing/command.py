@@ -1,9 +1,10 @@
 """`keras-norms conformance`: run the suite, print what it found, and say so by the exit code."""
 
-import importlib.util
+import importlib.machinery
 import json
 import pathlib
 import sys
+import types
 
 import keras
 from keras import ops
@@ -74,7 +75,7 @@ def run(options):
         path = pathlib.Path(options.report)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    alive = [k for k in killed if not k.dead] if not options.words else []
+    alive = [] if options.words else [k for k in killed if not k.dead]
     if alive or not all(noticed.values()):
         return BROKEN
     counts = report["counts"]
@@ -102,10 +103,11 @@ def load_controls(folder):
     """
     controls = []
     for path in sorted(pathlib.Path(folder).glob("[!_]*.py")):
-        spec = importlib.util.spec_from_file_location(f"keras_norms_controls_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # TorchDynamo looks for the module of what it compiles
-        spec.loader.exec_module(module)
+        name = f"controls_of_{path.stem}"
+        loader = importlib.machinery.SourceFileLoader(name, str(path))
+        module = types.ModuleType(name)
+        sys.modules[name] = module  # TorchDynamo looks for the module of what it compiles
+        loader.exec_module(module)
         controls += module.CONTROLS
     if not controls:
         raise BrokenCases(f"No controls in {folder}")

@@ -68,16 +68,24 @@ class Harness:
             NotApplicable: If what is under test has no such class, or not with these arguments.
         """
         config = {name: argument(value) for name, value in case.config.items()}
-        if case.target not in self.classes:
-            raise NotApplicable(f"there is no {case.target}")
-        make = self.classes[case.target]
+        make = self.find(case.target)
         if "members" in config:
-            return make(*[self.classes[m["class_name"]](**m["config"]) for m in config["members"]])
+            return make(*[self.find(m["class_name"])(**m["config"]) for m in config["members"]])
         try:
             inspect.signature(make).bind(**config)
         except TypeError as error:
             raise NotApplicable(f"{case.target}: {error}") from error
         return make(**config)
+
+    def find(self, name):
+        """A class by its name.
+
+        Raises:
+            NotApplicable: If what is under test has no such class.
+        """
+        if name not in self.classes:
+            raise NotApplicable(f"there is no {name}")
+        return self.classes[name]
 
     def tensor(self, data, dtype):
         """An input of a case as a tensor.

@@ -3,7 +3,6 @@
 Each function is a kind of case. It takes a case and a harness and returns the measures.
 """
 
-import keras
 from keras import ops
 
 from keras_norms.testing import backends
@@ -24,7 +23,14 @@ def gradient(case, harness):
     w = harness.tensor(case.inputs["w"], case.dtype)
     if "weights" in case.inputs:
         weights = harness.tensor(case.inputs["weights"], case.dtype)
-        got = backends.gradient(lambda x: ops.sum(weights * target(x)), w)
+
+        def weighted(x):
+            result = target(x)
+            if result.dtype != x.dtype:
+                raise Mismatch(f"It must have {x.dtype}. Received: {result.dtype}")
+            return ops.sum(weights * result)
+
+        got = backends.gradient(weighted, w)
     else:
         got = backends.gradient(target, w)
     if got is None:

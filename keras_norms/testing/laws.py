@@ -15,6 +15,7 @@ import importlib
 import inspect
 import json
 import math
+from typing import Any
 
 import hypothesis
 import keras
@@ -132,7 +133,7 @@ def jit_equals_eager(target, w):
     assert gap <= allowed, f"compiled and eager must agree. Received: {gap}"
 
 
-_TRACED = {}
+_TRACED: dict[Any, Any] = {}
 
 
 def _compiled(target):
@@ -216,6 +217,7 @@ class Check:
         self.__name__ = law.__name__
 
     def __call__(self, target):
+        """Raise an AssertionError where the law does not hold for `target`."""
         weights = FINITE if self.law is finite else WEIGHTS
         settings = hypothesis.settings(
             max_examples=self.max_examples, deadline=None, derandomize=True, database=None
@@ -240,15 +242,13 @@ def checks(target, max_examples=25):
         TypeError: If `target` is neither.
     """
     if isinstance(target, constraints.Constraint):
-        laws = CONSTRAINT_LAWS
-    elif isinstance(target, keras.regularizers.Regularizer):
-        laws = PENALTY_LAWS
-    else:
-        raise TypeError(
-            "The laws are for subclasses of keras_norms.constraints.Constraint, and for "
-            f"regularizers. Received: {target!r}"
-        )
-    return [Check(law, max_examples) for law in laws]
+        return [Check(law, max_examples) for law in CONSTRAINT_LAWS]
+    if isinstance(target, keras.regularizers.Regularizer):
+        return [Check(law, max_examples) for law in PENALTY_LAWS]
+    raise TypeError(
+        "The laws are for subclasses of keras_norms.constraints.Constraint, and for "
+        f"regularizers. Received: {target!r}"
+    )
 
 
 def parametrize_with_checks(targets, max_examples=25):
@@ -266,7 +266,7 @@ def parametrize_with_checks(targets, max_examples=25):
 
 
 # One object of each class that has arguments without a default, or several to look at.
-EXAMPLES = {
+EXAMPLES: dict[str, list[Any]] = {
     "MaxNorm": [
         constraints.MaxNorm(1.5),
         constraints.MaxNorm(1.5, axis=None),
@@ -288,7 +288,7 @@ def examples(package):
     Raises:
         TypeError: If a class cannot be made without arguments and has no example.
     """
-    result = []
+    result: list[Any] = []
     for name in package.__all__:
         cls = getattr(package, name)
         bases = (constraints.Constraint, regularizers.Regularizer)

@@ -34,18 +34,14 @@ def save_load(case, harness):
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
         # A control is not registered; what is under test must be.
-        known = {type(target).__name__: type(target)}
-        if type(target).__module__.partition(".")[0] in ("keras", "keras_norms"):
-            known = None
+        tested = type(target).__module__.partition(".")[0] in ("keras", "keras_norms")
+        known = None if tested else {type(target).__name__: type(target)}
         loaded = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
     restored = getattr(loaded.get_layer("layer").kernel, role.removeprefix("kernel_"))
     if type(restored) is not type(target):
         raise Mismatch(f"It must be a {type(target).__name__}. Received: {restored!r}")
     _same_config(json.loads(json.dumps(restored.get_config())), case.expected["config"])
-    if constraint:
-        got = restored(loaded.get_layer("layer").kernel)
-    else:
-        got = loaded.losses[0]
+    got = restored(loaded.get_layer("layer").kernel) if constraint else loaded.losses[0]
     return [harness.compare("loaded", got, case.expected["result"])]
 
 

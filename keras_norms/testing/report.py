@@ -72,7 +72,7 @@ def commit():
 
 
 def worst_scores(outcomes):
-    """For each target and dtype: how many cases ran, and the measure that uses most of its budget."""
+    """For each target and dtype: how many cases ran, and the measure nearest to its budget."""
     rows = []
     ran = [o for o in outcomes if o.status in ("passed", "failed")]
     for target, dtype in dict.fromkeys((o.case.target, o.case.dtype) for o in ran):
@@ -93,7 +93,7 @@ def worst_scores(outcomes):
 
 def unused_budgets(outcomes):
     """Requirements whose largest used part of a budget above 4 ulp stays below an eighth."""
-    used = {}
+    used: dict[str, float] = {}
     for o in outcomes:
         for m in o.measures:
             if m.budget > 4:

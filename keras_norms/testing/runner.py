@@ -130,6 +130,6 @@ def uses(case):
     around = {
         "conv_layout": {"Conv2D"},
         "activity": {"Dense"},
-        **dict.fromkeys(("fit_step", "bounded", "training"), {"Dense", "SGD"}),
+        **{kind: {"Dense", "SGD"} for kind in ("fit_step", "bounded", "training")},
     }
     return {case.target} | around.get(case.kind, set())

@@ -22,7 +22,7 @@ def activity(case, harness):
     for argument in ("kernel_regularizer", "activity_regularizer"):
         if argument in case.inputs["regularizers"]:
             name, config = case.inputs["regularizers"][argument]
-            arguments[argument] = harness.classes[name](**config)
+            arguments[argument] = harness.find(name)(**config)
     x = harness.tensor(case.inputs["x"], case.dtype)
     layer = _dense(case, harness, **arguments)
     layer(x)
