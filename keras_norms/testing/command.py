@@ -1,10 +1,9 @@
 """`keras-norms conformance`: run the suite, print what it found, and say so by the exit code."""
 
-import importlib.machinery
+import importlib.util
 import json
 import pathlib
 import sys
-import types
 
 import keras
 from keras import ops
@@ -103,11 +102,11 @@ def load_controls(folder):
     """
     controls = []
     for path in sorted(pathlib.Path(folder).glob("[!_]*.py")):
-        name = f"controls_of_{path.stem}"
-        loader = importlib.machinery.SourceFileLoader(name, str(path))
-        module = types.ModuleType(name)
-        sys.modules[name] = module  # TorchDynamo looks for the module of what it compiles
-        loader.exec_module(module)
+        spec = importlib.util.spec_from_file_location(f"controls_of_{path.stem}", path)
+        assert spec is not None and spec.loader is not None  # so it is for any file
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # TorchDynamo looks for the module of what it compiles
+        spec.loader.exec_module(module)
         controls += module.CONTROLS
     if not controls:
         raise BrokenCases(f"No controls in {folder}")
