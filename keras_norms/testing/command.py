@@ -103,7 +103,8 @@ def load_controls(folder):
     controls = []
     for path in sorted(pathlib.Path(folder).glob("[!_]*.py")):
         spec = importlib.util.spec_from_file_location(f"controls_of_{path.stem}", path)
-        assert spec is not None and spec.loader is not None  # so it is for any file
+        assert spec is not None
+        assert spec.loader is not None  # a file always has one
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # TorchDynamo looks for the module of what it compiles
         spec.loader.exec_module(module)
