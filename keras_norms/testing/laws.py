@@ -170,11 +170,15 @@ def nearest(target, w):
     """No feasible point is nearer, in a convex set: <w - p, z - p> <= 0 for its points z."""
     if not target.convex:
         return
+    axes = target._axes(w.ndim)
+    largest = np.abs(w) == np.abs(w).max(axis=axes, keepdims=True)
     p = _project(target, w)
-    z = _project(target, (w[::-1] * np.float32(0.75) + np.float32(0.25)).astype("float32"))
-    product = float(((w - p) * (z - p)).sum())
-    size = float(np.linalg.norm(w - p) + np.linalg.norm(z - p) + 1)
-    assert product <= _slack(target, w, z) * size, f"p must be nearest. Received: {product}"
+    # Another point, and one from the corner that the largest entry points to.
+    for other in (w[::-1] * np.float32(0.75) + np.float32(0.25), 4 * w * largest):
+        z = _project(target, other.astype("float32"))
+        product = ((w - p) * (z - p)).sum(axis=axes).max()
+        size = float(np.linalg.norm(w - p) + np.linalg.norm(z - p) + 1)
+        assert product <= _slack(target, w, z) * size, f"p must be nearest. Received: {product}"
 
 
 def non_expansive(target, w):
