@@ -19,13 +19,16 @@ __all__ = [
     "Sum",
     "UnitNorm",
     "constraints",
+    "register_layout",
     "regularizers",
+    "unit_axes",
 ]
 
 problem = startup.choose_backend()
 if problem is None:
     from keras_norms import constraints, regularizers
     from keras_norms.constraints import Chain, Clip, MaxNorm, MinMaxNorm, NonNeg, Simplex, UnitNorm
+    from keras_norms.layouts import register_layout, unit_axes
     from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer, Sum
 else:
     # No name then, but the command line can still say what is missing.

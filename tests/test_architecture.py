@@ -22,6 +22,7 @@ ORDER = [
     "config",
     "constraints",
     "regularizers",
+    "layouts",
     "__init__",
     "demo",
     "cli",
