@@ -55,6 +55,18 @@ def compiled(function, one_graph=True):
     raise ValueError(f"Unknown backend. Received: {backend!r}")
 
 
+def repeated(function):
+    """`function` of one tensor, fit to be called thousands of times.
+
+    JAX compiles a loop anew in each eager call; the others run it as it is.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
 def device_of(tensor):
     """Where a backend tensor lies: "cpu" or "gpu"."""
     backend = keras.backend.backend()
