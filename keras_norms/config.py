@@ -40,6 +40,8 @@ class Configured:
 def _plain(value):
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, float) and math.isinf(value):
+        return str(value)  # JSON has no infinity
     if value is None or isinstance(value, (int, float, str)):
         return value
     return keras.saving.serialize_keras_object(value)
@@ -100,6 +102,8 @@ def fraction(name, value):
 
 def limit(name, value):
     """`value` as a Python float, which may be infinite."""
+    if isinstance(value, str) and value in ("inf", "-inf"):  # as `get_config` writes it
+        return float(value)
     return _real(name, value, "a number that is not NaN", -math.inf, math.inf)
 
 

@@ -88,8 +88,8 @@ class Constraint(Configured, keras.constraints.Constraint):
 
         The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
         the number of entries in a group. A second projection moves weights by no more than that
-        rounding; those of `MaxNorm` and `NonNeg` it leaves bit for bit. Arguments and errors as
-        in `__call__`.
+        rounding; in float32 and float64, those of `MaxNorm`, `NonNeg`, `Clip` and `Simplex` it
+        leaves bit for bit. Arguments and errors as in `__call__`.
         """
         return self._map(self._project, w)
 
@@ -149,7 +149,8 @@ class MaxNorm(Constraint):
       and feasible for every finite weight; a group of norm above 1.8e19, whose square overflows
       float32, becomes zero.
     - under `ord=1`, the sum of absolute values, has them all lowered by one number, and small
-      entries become zero: `sign(w) * max(abs(w) - theta, 0)`. Not a scaling.
+      entries become zero: `sign(w) * max(abs(w) - theta, 0)`. Not a scaling. On JAX it has no
+      gradient, and an eager call compiles its loop anew; training compiles it once.
     - under `ord="inf"`, the largest absolute value, is clipped.
 
     Args:
@@ -349,7 +350,8 @@ class Simplex(Constraint):
     """Groups of entries that are not negative and sum to `total`: the nearest point.
 
     `max(w - theta, 0)`, with theta such that the group sums to `total`: small entries become zero.
-    A group that is inside already comes back bit for bit.
+    A group that is inside already comes back bit for bit, in float32 and float64. On JAX it has no
+    gradient, and an eager call compiles its loop anew; training compiles it once.
 
     Args:
         total: The sum of a group, positive.
@@ -378,10 +380,10 @@ class Simplex(Constraint):
 
 def _member(value):
     constraint = get(value)
-    if not isinstance(constraint, Constraint):
+    if getattr(type(constraint), "_project", Constraint._project) is Constraint._project:
         raise TypeError(
             "A Chain is made of the constraints of keras_norms, or of subclasses of its "
-            f"`Constraint`. Received: {value!r}"
+            f"`Constraint` that define `_project`. Received: {value!r}"
         )
     return constraint
 
@@ -394,8 +396,8 @@ class Chain(Several, Constraint):
 
     Weights end in the last set. They stay in the earlier ones too, and at the nearest point of
     them all, where `NonNeg` comes before a `MaxNorm` with Euclidean norm. In other orders a later
-    constraint may leave an earlier set, and `excess`, the distance to what the chain makes of the
-    weights, only bounds the distance to the intersection.
+    constraint may leave an earlier set. `excess` is the distance to what the chain makes of the
+    weights: 0 where it changes nothing.
 
     The group of a chain is the smallest that holds a group of each member.
 

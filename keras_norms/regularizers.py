@@ -59,7 +59,7 @@ class Regularizer(Configured, keras.regularizers.Regularizer):
         return Sum(self, other) if callable(other) else NotImplemented
 
     def __radd__(self, other):
-        if other == 0:  # where `sum` starts
+        if type(other) is int and other == 0:  # where `sum` starts
             return self
         return Sum(other, self) if callable(other) else NotImplemented
 
@@ -236,9 +236,11 @@ class OrthogonalRegularizer(Regularizer):
 
 def _per_sample(name, value):
     regularizer = get(value)
-    if regularizer is None or isinstance(regularizer, BatchMean):
+    terms = regularizer.regularizers if isinstance(regularizer, Sum) else (regularizer,)
+    if regularizer is None or any(isinstance(term, BatchMean) for term in terms):
         raise ValueError(
-            f"`{name}` must be a regularizer that is not a BatchMean. Received: {name}={value!r}"
+            f"`{name}` must be a regularizer that is not a BatchMean, nor a sum with one. "
+            f"Received: {name}={value!r}"
         )
     return regularizer
 
@@ -329,7 +331,7 @@ class Sum(Several, Regularizer):
         return sum(r(x) for r in self.regularizers)
 
     def _penalty(self, x):
-        return sum(getattr(r, "value", r)(x) for r in self.regularizers)
+        return sum(r.value(x) if isinstance(r, Regularizer) else r(x) for r in self.regularizers)
 
 
 l1 = L1

@@ -24,6 +24,10 @@ def onto_simplex(w, axes, radius):
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
+    if _empty(w, axes):
+        raise ValueError(
+            f"A group without entries cannot sum to {radius}. Received: shape={tuple(w.shape)}"
+        )
     off = ops.abs(total(w, axes) - radius)
     inside = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (off <= rounding(w, axes) * radius)
     return ops.where(inside, w, _lowered(w, axes, radius))
@@ -40,10 +44,16 @@ def onto_l1_ball(w, axes, radius):
     Source: Duchi, Shalev-Shwartz, Singer, Chandra, "Efficient projections onto the l1-ball for
     learning in high dimensions", ICML 2008.
     """
+    if _empty(w, axes):
+        return w
     sizes = ops.abs(w)
     # As for the other balls, rounding alone does not put a group outside.
     inside = total(sizes, axes) <= radius * (1 + rounding(w, axes))
     return ops.where(inside, w, ops.sign(w) * _lowered(sizes, axes, radius))
+
+
+def _empty(w, axes):
+    return any(w.shape[a] == 0 for a in axes)
 
 
 def _lowered(v, axes, radius):

@@ -242,7 +242,7 @@ def test_an_expected_failure_is_counted_as_such(tmp_path):
 def test_a_case_that_passes_against_what_is_expected_fails(tmp_path):
     (found,) = runner.run([case()], expected=expecting_failure(tmp_path))
     assert found.status == "failed"
-    assert "expected to fail, but passes" in found.message
+    assert "expected to fail, but passed" in found.message
 
 
 def test_an_expected_failure_may_be_of_some_backends(tmp_path):
@@ -284,3 +284,11 @@ def test_an_error_is_measured_where_the_quantity_has_its_size():
     got = np.array([1.0, 2.0**-20 + 2.0**-23])
     assert score(got, exact, "float32", "largest") == 1.0
     assert score(got, exact, "float32") == 2.0**20
+
+
+def test_only_what_is_partial_may_lack_a_class_or_an_argument():
+    lacks = {name: c for name, c in OURS.classes().items() if name != "MaxNorm"}
+    assert runner.run_case(case(), Harness(lacks)).status == "not applicable"
+    assert runner.run_case(case(), Harness(lacks, partial=False)).status == "crashed"
+    unknown = case(config={"nothing": 1})
+    assert runner.run_case(unknown, Harness(OURS.classes(), partial=False)).status == "crashed"

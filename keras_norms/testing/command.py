@@ -23,12 +23,9 @@ TARGETS = {t.name: t for t in (OURS, KERAS)}
 def run(options):
     """The exit code of one run, whose report is printed and, if asked for, written as JSON."""
     console = Console(soft_wrap=True, highlight=False)
-    if ":" in options.target:
-        from keras_norms.testing import laws
-
-        return laws.run(options.target, console)
-    if options.target not in TARGETS:
-        console.print(f"--target is {', '.join(TARGETS)} or package:name, not {options.target}.")
+    line = _usage(options)
+    if line:
+        console.print(line)
         return USAGE
     backend = keras.backend.backend()
     wrong = trouble(options.backend or backend, options.device)
@@ -36,14 +33,19 @@ def run(options):
         code, message = wrong
         console.print(message)
         return code
+    if ":" in options.target:
+        from keras_norms.testing import laws
+
+        return laws.run(options.target, console)
     target = TARGETS[options.target]
     ours = target is OURS
     try:
-        folder = options.cases or packaged_cases()
+        folder = pathlib.Path(options.cases or packaged_cases())
         cases = load_cases(folder)
+        known = folder.parent / "expected_failures.toml"
         expected = {}
-        if ours and not options.cases:
-            expected = load_expected(folder.parent / "expected_failures.toml", cases, backend)
+        if ours and (known.is_file() or not options.cases):
+            expected = load_expected(known, cases, backend)
         controls = load_controls(options.controls) if options.controls and ours else []
     except BrokenCases as error:
         console.print(str(error))
@@ -81,6 +83,20 @@ def run(options):
     if not counts["passed"] + counts["failed"] + counts["expected failures"]:
         return NOTHING_RAN
     return FAILS if counts["failed"] else CONFORMS
+
+
+def _usage(options):
+    """What is wrong with the options, which would be ignored otherwise, or None."""
+    if ":" in options.target:
+        unused: tuple[str, ...] = ("cases", "controls", "report", "words", "quiet")
+    elif options.target not in TARGETS:
+        return f"--target is {', '.join(TARGETS)} or package:name, not {options.target}."
+    else:
+        unused = ("controls",) if options.target != OURS.name else ()
+    given = [name for name in unused if getattr(options, name)]
+    if given:
+        return f"--target {options.target} has no use for: {', '.join(given)}."
+    return None
 
 
 def trouble(backend, device):

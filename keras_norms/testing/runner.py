@@ -51,7 +51,7 @@ class Control:
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """A harness in trouble: `notices(cases, outcomes)` says whether the suite turned red."""
+    """A harness in trouble: `notices(cases, device)` says whether the suite turned red."""
 
     name: str
     notices: Callable[..., bool]
@@ -98,7 +98,7 @@ def run(cases, *, target=OURS, expected=None, device="cpu", on_case=lambda outco
     `expected` holds the expected failures by case id. A case that fails as expected is one; a case
     that passes against what is expected has failed.
     """
-    harness = Harness(target.classes(), device)
+    harness = Harness(target.classes(), device, partial=target is not OURS)
     outcomes = []
     for case in cases:
         outcome = run_case(case, harness)
@@ -112,8 +112,8 @@ def run(cases, *, target=OURS, expected=None, device="cpu", on_case=lambda outco
 def _as_expected(outcome, expected):
     if outcome.status == "failed":
         return dataclasses.replace(outcome, status="expected failure", message=expected.reason)
-    if outcome.status == "passed":
-        message = f"expected to fail, but passes: {expected.reason}"
+    if outcome.status in ("passed", "not applicable"):
+        message = f"expected to fail, but {outcome.status}: {expected.reason}"
         return dataclasses.replace(outcome, status="failed", message=message)
     return outcome
 
