@@ -18,8 +18,11 @@ __all__ = [
     "Simplex",
     "Sum",
     "UnitNorm",
+    "constrain",
     "constraints",
+    "project",
     "register_layout",
+    "regularize",
     "regularizers",
     "unit_axes",
 ]
@@ -27,6 +30,7 @@ __all__ = [
 problem = startup.choose_backend()
 if problem is None:
     from keras_norms import constraints, regularizers
+    from keras_norms.attach import constrain, project, regularize
     from keras_norms.constraints import Chain, Clip, MaxNorm, MinMaxNorm, NonNeg, Simplex, UnitNorm
     from keras_norms.layouts import register_layout, unit_axes
     from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer, Sum

@@ -53,7 +53,8 @@ if hasattr(layers, "ReversibleEmbedding"):  # from Keras 3.12
 
 # A class that Keras does not export, by its name; "..." is any number of axes.
 _UNEXPORTED = {
-    "ConvLSTMCell": {"kernel": "... in unit", "recurrent_kernel": "... in unit", "bias": "*"}
+    "ConvLSTMCell": {"kernel": "... in unit", "recurrent_kernel": "... in unit", "bias": "*"},
+    "LayerScale": {"gamma": "*"},  # of keras.applications.ConvNeXt
 }
 
 
@@ -114,17 +115,29 @@ def unit_axes(layer, weight):
     """
     if isinstance(layer, layers.RNN) and not isinstance(layer.cell, layers.StackedRNNCells):
         layer = layer.cell
-    name = weight if isinstance(weight, str) else _name_of(layer, weight)
+    name = weight if isinstance(weight, str) else name_of(layer, weight)
+    if name is None:
+        path = weight.path if isinstance(weight, keras.Variable) else repr(weight)
+        raise ValueError(
+            f"{type(layer).__name__} has no weight with a layout that is this variable. "
+            f"Received: {path}"
+        )
     words = layout(layer, name)
     if words == "*":
         return ()
     words = words.split()
-    variable = getattr(layer, name)
-    if words[0] == "...":
-        words[:1] = ["space"] * (len(variable.shape) - len(words) + 1)
-    if len(words) != len(variable.shape):
+    if "unit" not in words:
         raise ValueError(
-            f"The layout of `{name}` must have one word per axis of {tuple(variable.shape)}. "
+            f"No axis of `{name}` tells units apart; name the axes yourself. "
+            f"Received: {' '.join(words)!r}"
+        )
+    held = vars(layer)  # a property over it may compute, as `kernel` does with LoRA
+    shape = (held[f"_{name}"] if f"_{name}" in held else getattr(layer, name)).shape
+    if words[0] == "...":
+        words[:1] = ["space"] * (len(shape) - len(words) + 1)
+    if len(words) != len(shape):
+        raise ValueError(
+            f"The layout of `{name}` must have one word per axis of {tuple(shape)}. "
             f"Received: {' '.join(words)!r}"
         )
     return tuple(axis for axis, word in enumerate(words) if word != "unit")
@@ -135,6 +148,8 @@ def layout(layer, name):
     if isinstance(layer, layers.EinsumDense) and name == "kernel":
         return _einsum_layout(layer)
     known = _known(layer) | ({"bias": "*"} if isinstance(layer, layers.EinsumDense) else {})
+    if name is not None and name.startswith("lora_"):
+        return "..."  # any axes, of a product of two weights: neither has units of its own
     if name not in known:
         has = f"it has layouts for {', '.join(known)}" if known else "its class has no layouts"
         raise ValueError(
@@ -155,16 +170,14 @@ def _known(layer):
     return {}
 
 
-def _name_of(layer, variable):
+def name_of(layer, variable):
+    """The name of a layer's weight that has a layout; None if the variable is none of them."""
     names = ["kernel", "bias"] if isinstance(layer, layers.EinsumDense) else _known(layer)
     for name in names:
-        if getattr(layer, name, None) is variable:
+        # `Dense.kernel` is a property over `_kernel`, which with LoRA is another tensor.
+        if any(vars(layer).get(attribute) is variable for attribute in (name, f"_{name}")):
             return name
-    path = variable.path if isinstance(variable, keras.Variable) else repr(variable)
-    raise ValueError(
-        f"{type(layer).__name__} has no weight with a layout that is this variable. "
-        f"Received: {path}"
-    )
+    return None
 
 
 def _einsum_layout(layer):

@@ -234,10 +234,15 @@ class OrthogonalRegularizer(Regularizer):
         return self.factor * (ops.sum(pairs) / (count * (count - 1)))
 
 
+def is_for_activations(regularizer):
+    """Whether a penalty needs a batch, or has a term that does."""
+    terms = regularizer.regularizers if isinstance(regularizer, Sum) else (regularizer,)
+    return any(isinstance(term, BatchMean) for term in terms)
+
+
 def _per_sample(name, value):
     regularizer = get(value)
-    terms = regularizer.regularizers if isinstance(regularizer, Sum) else (regularizer,)
-    if regularizer is None or any(isinstance(term, BatchMean) for term in terms):
+    if regularizer is None or is_for_activations(regularizer):
         raise ValueError(
             f"`{name}` must be a regularizer that is not a BatchMean, nor a sum with one. "
             f"Received: {name}={value!r}"

@@ -1,0 +1,299 @@
+"""Attach: constraints and regularizers for a model that is built already, pretrained or not.
+
+A setting goes to the variable, which Keras applies, and to the layer, which Keras saves. The
+compiled step functions are dropped, because those of TensorFlow and JAX hold the old settings.
+"""
+
+import dataclasses
+import warnings
+
+from keras_norms.constraints import Constraint
+from keras_norms.constraints import get as get_constraint
+from keras_norms.persistence import lost_on_save
+from keras_norms.regularizers import get as get_regularizer
+from keras_norms.regularizers import is_for_activations
+from keras_norms.weights import layers_of, select, weights_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What was set on one weight.
+
+    Attributes:
+        path: The weight's path.
+        shape: Its shape.
+        words: One word per axis of its layout, "*" if it is elementwise, None if unknown.
+        before: The constraint or regularizer that it had, or None.
+        after: The one that it has now, or None.
+        saved: Whether `model.save` and `keras.saving.load_model` keep it.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    words: str | None
+    before: object
+    after: object
+    saved: bool
+
+    def __str__(self):
+        line = f"{self.path} {self.shape}: {self.after}"
+        if self.before is not None and self.before != self.after:
+            line += f", in place of {self.before}"
+        return line if self.saved else f"{line}, lost when the model is saved"
+
+
+class Changes(tuple):
+    """A tuple of `Change`, printed as one line each."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return "\n".join(map(str, self))
+
+
+def constrain(model, constraint, where=None, axis="unit"):
+    """Constrain weights of a built model, and put them into the set at once.
+
+    By default every kernel has one norm per unit, with the axes that its layer needs; embedding
+    tables are named by `where=keras.layers.Embedding`. It may be called before or after `compile`
+    and `fit`, but not while `fit` runs. It replaces what a weight had.
+
+    Args:
+        model: A built Keras model or layer.
+        constraint: A constraint of keras_norms or its name; with `axis="own"` also one of Keras,
+            or any callable. None removes, and needs `where`.
+        where: None for every kernel, depthwise and recurrent ones too; a layer class or a tuple
+            of them, for the kernels and embedding tables of such layers and of those inside; a
+            regular expression searched in the weight's path, such as "block1/.*kernel" (names
+            that Keras numbers by itself change from run to run); or a function
+            `(layer, variable) -> bool`.
+        axis: "unit" finds the axes of one norm per unit for each weight; "own" keeps the axis of
+            the constraint.
+
+    Returns:
+        A tuple that says for each weight what it had, what it has, and whether that is kept when
+        the model is saved. What is not is also a warning. Attention layers, which have one
+        attribute for four kernels with different axes, keep constraints with groups only until
+        then.
+
+    Raises:
+        ValueError: If nothing is selected; if a weight is frozen, quantized or replaced by LoRA,
+            so that Keras would never constrain it; if the model is not built; if a layout is not
+            known; if `axis="unit"` and the constraint has an axis of its own; or if None comes
+            without `where`.
+        TypeError: If an argument is of another type.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> model = keras.Sequential(
+    ...     [
+    ...         keras.layers.Input((28, 28, 1)),
+    ...         keras.layers.Conv2D(8, 3, name="conv"),
+    ...         keras.layers.Flatten(),
+    ...         keras.layers.Dense(10, name="head"),
+    ...     ],
+    ...     name="digits",
+    ... )
+    >>> print(kn.constrain(model, kn.MaxNorm(1.0)))
+    digits/conv/kernel (3, 3, 1, 8): MaxNorm(max_value=1.0, axis=(0, 1, 2), ord=2)
+    digits/head/kernel (5408, 10): MaxNorm(max_value=1.0, axis=0, ord=2)
+    """
+    if axis not in ("unit", "own"):
+        raise ValueError(f'`axis` must be "unit" or "own". Received: axis={axis!r}')
+    constraint = get_constraint(constraint)
+    if axis == "unit" and constraint is not None:
+        _has_no_axis_of_its_own(constraint)
+    settings = []
+    for weight in _selected(model, constraint, where):
+        setting = constraint
+        if axis == "unit" and constraint is not None:
+            setting = _along_units(constraint, weight)
+        elif isinstance(constraint, Constraint):
+            constraint._axes(len(weight.variable.shape))  # raises before anything is changed
+        settings.append((weight, setting))
+    changes = _set(model, settings, "constraint")
+    for weight, setting in settings:
+        if setting is not None:
+            _project(weight.variable)
+    return changes
+
+
+def regularize(model, regularizer, where=None):
+    """Penalise weights of a built model.
+
+    Args:
+        model: A built Keras model or layer.
+        regularizer: A regularizer, its name, or any callable. None removes, and needs `where`.
+        where: As for `constrain`; None is every kernel.
+
+    Returns:
+        As `constrain`.
+
+    Raises:
+        ValueError: As `constrain` where it applies, and for a `BatchMean`, because weights have
+            no batch.
+        TypeError: If an argument is of another type.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> model = keras.Sequential([keras.layers.Dense(3, name="head")], name="digits")
+    >>> model.build((None, 4))
+    >>> print(kn.regularize(model, kn.L2(1e-4)))
+    digits/head/kernel (4, 3): L2(l2=0.0001)
+    """
+    regularizer = get_regularizer(regularizer)
+    if is_for_activations(regularizer):
+        raise ValueError(
+            "`regularizer` must be for weights, which have no batch. "
+            f"Received: regularizer={regularizer}"
+        )
+    weights = _selected(model, regularizer, where)
+    return _set(model, [(weight, regularizer) for weight in weights], "regularizer")
+
+
+def project(model):
+    """Put every constrained weight of a model into its set, exactly.
+
+    Constraints act after optimizer steps only. Initial and loaded weights, and averages, need
+    this; so do frozen weights, which are included. A constraint of keras_norms is applied by its
+    `project`, another is called.
+
+    Args:
+        model: A built Keras model or layer.
+
+    Returns:
+        The paths of the weights, a list.
+
+    Raises:
+        ValueError: If no weight of the model has a constraint, or it is not built.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> layer = keras.layers.Dense(1, kernel_constraint=kn.MaxNorm(1.0), name="head")
+    >>> layer.build((None, 2))
+    >>> _ = layer.kernel.assign([[3.0], [4.0]])  # Keras does not constrain what is assigned
+    >>> kn.project(layer)
+    ['head/kernel']
+    >>> print(keras.ops.convert_to_numpy(layer.kernel))
+    [[0.6]
+     [0.8]]
+    """
+    constrained = [w for w in weights_of(model) if w.variable.constraint is not None]
+    if not constrained:
+        raise ValueError(
+            "No weight of the model has a constraint; `keras_norms.constrain` sets one. "
+            f"Received: model={model.name}"
+        )
+    for weight in constrained:
+        _project(weight.variable)
+    return [w.path for w in constrained]
+
+
+def projected(constraint, value):
+    """`value` put into the set of a constraint of any make."""
+    return constraint.project(value) if isinstance(constraint, Constraint) else constraint(value)
+
+
+def _project(variable):
+    variable.assign(projected(variable.constraint, variable))
+
+
+def _selected(model, setting, where):
+    """The weights to set, none of which Keras would pass over."""
+    if setting is None and where is None:
+        raise ValueError(
+            "Removing needs an explicit `where`, for example `where=keras.layers.Layer`, which is "
+            "every kernel and embedding table. Received: None and where=None"
+        )
+    chosen = select(weights_of(model), where)
+    refused = [(w.path, w.why_not()) for w in chosen if w.why_not()] if setting is not None else []
+    if refused:
+        path, reason = refused[0]
+        more = f"; so are {len(refused) - 1} more" if len(refused) > 1 else ""
+        raise ValueError(
+            f"Keras would never apply it to {path}: {reason}. "
+            "`where=lambda layer, variable: variable.trainable and "
+            'variable.name.endswith("kernel")` selects the kernels that are trained. '
+            f"Received: {setting} for {path}{more}"
+        )
+    return chosen
+
+
+def _has_no_axis_of_its_own(constraint):
+    if not isinstance(constraint, Constraint):
+        raise TypeError(
+            '`axis="unit"` is for the constraints of keras_norms, whose axis can be changed; use '
+            f'one of them, or `axis="own"`. Received: {constraint!r}'
+        )
+    for each in getattr(constraint, "constraints", (constraint,)):  # the members of a Chain
+        default = {f.name: f.default for f in dataclasses.fields(each)}.get("axis", each.axis)
+        if each.axis != default:
+            raise ValueError(
+                "The constraint has an axis of its own. Leave it out, for one norm per unit "
+                '(`axis="unit"`), or keep it (`axis="own"`). '
+                f"Received: {constraint} and axis='unit'"
+            )
+
+
+def _along_units(constraint, weight):
+    if not constraint._axes(1):  # an elementwise set has no axes inside a group
+        return constraint
+    if weight.words == "*":
+        raise ValueError(
+            f"{weight.path} has one number per unit, hence no norm per unit; use "
+            '`keras_norms.Clip`, leave it out by `where=".*kernel"`, or give an axis and '
+            f'`axis="own"`. Received: {constraint}'
+        )
+    axes = weight.unit_axes
+    return constraint.along(axes[0] if len(axes) == 1 else axes)
+
+
+def _set(model, settings, kind):
+    """Set variables and layers, drop the compiled steps, and say what was done."""
+    before = [getattr(weight.variable, kind) for weight, _ in settings]
+    for weight, setting in settings:
+        setattr(weight.variable, kind, setting)
+        for layer, attribute in weight.holders(kind)[:1]:
+            setattr(layer, attribute, setting)
+    _set_shared(weights_of(model), kind)
+    drop_steps(model)
+    lost = {id(w.variable) for w in lost_on_save(model, [w for w, _ in settings], kind)}
+    changes = Changes(
+        Change(
+            path=weight.path,
+            shape=tuple(weight.variable.shape),
+            words=weight.words,
+            before=old,
+            after=setting,
+            saved=id(weight.variable) not in lost,
+        )
+        for (weight, setting), old in zip(settings, before, strict=True)
+    )
+    if lost:
+        paths = [change.path for change in changes if not change.saved]
+        warnings.warn(
+            f"The {kind} of {', '.join(paths)} will be lost when the model is saved, because no "
+            f"layer's config can hold it. After loading, set it again, by the same call.",
+            stacklevel=3,
+        )
+    return changes
+
+
+def _set_shared(weights, kind):
+    """An attribute that several weights share holds their setting, if they have one in common."""
+    sharing: dict = {}
+    for weight in weights:
+        for layer, attribute in weight.holders(kind)[1:]:
+            sharing.setdefault((id(layer), attribute), (layer, []))[1].append(weight)
+    for (_, attribute), (layer, members) in sharing.items():
+        first = getattr(members[0].variable, kind)
+        if all(getattr(w.variable, kind) == first for w in members):
+            setattr(layer, attribute, first)
+
+
+def drop_steps(model):
+    """Forget the compiled steps of a model and of those inside; the next `fit` makes new ones."""
+    for layer, _ in layers_of(model):
+        for step in ("train_function", "test_function"):
+            if hasattr(layer, step):
+                setattr(layer, step, None)

@@ -1,0 +1,310 @@
+"""constrain, regularize and project: on models of every build, at every time, kept by saving."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from test_layouts import arguments_of, build, layer_classes
+from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
+
+import keras_norms as kn
+from keras_norms import weights
+
+BOUND = 0.5
+
+
+def sgd():
+    return keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=10.0)
+
+
+def quietly(function, *arguments, **named):
+    """Call what warns about attention and subclasses, as other tests check."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*will be lost when the model is saved")
+        return function(*arguments, **named)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_unit_is_bounded_at_once_and_after_training(name):
+    model = BUILDERS[name]()
+    assert max(unit_norms(v).max() for v in kernels(model).values()) > BOUND
+    changes = quietly(kn.constrain, model, kn.MaxNorm(BOUND))
+    assert {change.path for change in changes} == set(kernels(model))
+    assert_within(kernels(model), BOUND)
+    model.compile(sgd(), "mse")
+    before = {path: keras.ops.convert_to_numpy(v).copy() for path, v in kernels(model).items()}
+    fit(model)
+    assert_within(kernels(model), BOUND)
+    moved = [path for path, v in kernels(model).items() if (before[path] != np.asarray(v)).any()]
+    assert set(moved) == set(kernels(model)), "a kernel was not trained, so nothing was shown"
+
+
+@pytest.mark.parametrize("time", ["after compile", "after fit", "after fit and evaluate"])
+@pytest.mark.parametrize("name", ["convolutional", "subclassed"])
+def test_the_next_fit_sees_it(name, time):
+    model = BUILDERS[name]()
+    model.compile(sgd(), "mse")
+    if time != "after compile":
+        fit(model, epochs=2)
+    if time == "after fit and evaluate":
+        model.evaluate(*batch(model), verbose=0)
+    quietly(kn.constrain, model, kn.MaxNorm(BOUND))
+    fit(model, epochs=2)
+    assert_within(kernels(model), BOUND)
+
+
+def test_control_without_new_steps_it_would_not_be_seen():
+    """What `constrain` must do beyond setting the variable: TensorFlow and JAX keep old steps."""
+    model = BUILDERS["sequential"]()
+    model.compile(sgd(), "mse", run_eagerly=False)
+    fit(model)
+    for variable in kernels(model).values():
+        variable.constraint = kn.MaxNorm(BOUND)
+    step = model.train_function
+    fit(model)
+    assert model.train_function is step
+    quietly(kn.constrain, model, kn.MaxNorm(BOUND))
+    assert model.train_function is None
+
+
+def test_a_penalty_is_added_and_removed():
+    model = BUILDERS["convolutional"]()
+    model.compile(sgd(), "mse")
+    fit(model)
+    x, y = batch(model)
+    plain = model.evaluate(x, y, verbose=0)
+    kn.regularize(model, kn.L2(0.5), where=L.Conv2D)
+    (conv,) = [layer for layer in model.layers if isinstance(layer, L.Conv2D)]
+    penalty = 0.5 * (np.asarray(conv.kernel, "float64") ** 2).sum()
+    # The loss is a float32 sum of some hundred terms.
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), plain + penalty, rtol=1e-5)
+    kn.regularize(model, None, where=L.Conv2D)
+    assert conv.kernel_regularizer is None
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("kind", ["constraint", "regularizer"])
+def test_what_is_said_of_saving_is_true(name, kind, tmp_path):
+    model = BUILDERS[name]()
+    setting, function = (
+        (kn.MaxNorm(BOUND), kn.constrain) if kind == "constraint" else (kn.L2(0.1), kn.regularize)
+    )
+    changes = quietly(function, model, setting)
+    copies = [keras.models.clone_model(model)] if name != "subclassed" else []
+    path = tmp_path / "model.keras"
+    model.save(path)
+    copies.append(keras.saving.load_model(path, custom_objects={type(model).__name__: type(model)}))
+    for copy in copies:
+        if name == "subclassed":
+            copy(np.zeros((1, 8), "float32"))
+        kept = [getattr(v, kind) == c.after for v, c in zip(_in_order(copy), changes, strict=True)]
+        assert kept == [change.saved for change in changes]
+    lost = {change.path for change in changes if not change.saved}
+    if name == "subclassed":  # its `__init__` makes plain layers anew
+        assert len(lost) == len(changes)
+    elif name == "attention" and kind == "constraint":  # one attribute, four different axes
+        assert len(lost) == 8
+    else:
+        assert not lost
+
+
+def _in_order(model):
+    """The kernels in the order of the layers, whose names may differ in a copy."""
+    return [w.variable for w in weights.select(weights.weights_of(model), None)]
+
+
+@pytest.mark.parametrize("name", [n for n in layer_classes() if arguments_of(n) is not None])
+def test_every_weight_of_every_layer_is_kept_or_named(name):
+    layer = getattr(L, name)(**arguments_of(name))
+    build(layer)
+    for kind, function, setting in (
+        ("constraint", lambda *a, **k: kn.constrain(*a, axis="own", **k), kn.NonNeg()),
+        ("regularizer", kn.regularize, kn.L1(0.5)),
+    ):
+        changes = quietly(function, layer, setting, where="")
+        twin = type(layer).from_config(layer.get_config())
+        build(twin)
+        found = [getattr(w.variable, kind) for w in weights.weights_of(twin)]
+        assert [setting == f for f in found] == [change.saved for change in changes]
+
+
+def test_attention_warns_and_names_its_kernels():
+    model = BUILDERS["attention"]()
+    with pytest.warns(UserWarning, match=r"query/kernel.*will be lost when the model is saved"):
+        changes = kn.constrain(model, kn.MaxNorm(BOUND))
+    assert "lost when the model is saved" in str(changes)
+    # The same setting for all four is held by the layer's one attribute.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert all(change.saved for change in kn.constrain(model, kn.NonNeg()))
+
+
+def test_twice_replaces_and_says_so():
+    model = BUILDERS["sequential"]()
+    kn.constrain(model, kn.MaxNorm(3.0))
+    changes = kn.constrain(model, kn.UnitNorm())
+    assert str(changes[0]).endswith(
+        "UnitNorm(axis=0), in place of MaxNorm(max_value=3.0, axis=0, ord=2)"
+    )
+    assert model.layers[0].kernel.constraint == kn.UnitNorm()
+    removed = kn.constrain(model, None, where="kernel")
+    assert [change.after for change in removed] == [None, None]
+    assert model.layers[0].kernel.constraint is None
+    assert model.layers[0].kernel_constraint is None
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, {"conv/kernel", "deep/conv/kernel", "head/kernel"}),
+        (L.Conv2D, {"conv/kernel"}),
+        ((L.Conv2D, L.Dense), {"conv/kernel", "head/kernel"}),
+        (r"deep", {"deep/conv/kernel", "deep/bn/gamma", "deep/bn/beta", "deep/conv/bias"}),
+        (lambda layer, variable: "gamma" in variable.path, {"deep/bn/gamma"}),
+        (keras.Sequential, {"deep/conv/kernel"}),
+    ],
+)
+def test_where(where, expected):
+    inputs = L.Input((6, 6, 2))
+    x = L.Conv2D(3, 2, name="conv")(inputs)
+    deep = [L.Conv1D(2, 1, name="conv"), L.BatchNormalization(name="bn")]
+    x = keras.Sequential(deep, name="deep")(L.Reshape((25, 3))(x))
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.Flatten()(x)))
+    changes = kn.constrain(model, kn.NonNeg(), where=where)
+    assert {change.path for change in changes} == expected
+
+
+def test_tables_are_named():
+    inputs = L.Input((5,))
+    x = L.Embedding(7, 3, "ones", name="tokens")(inputs)
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.Flatten()(x)))
+    assert [c.path for c in kn.constrain(model, kn.MaxNorm(0.1))] == ["head/kernel"]
+    (change,) = kn.constrain(model, kn.MaxNorm(0.01), where=L.Embedding)
+    assert change.after == kn.MaxNorm(0.01, axis=1)
+    norms = np.linalg.norm(np.asarray(model.layers[1].embeddings), axis=1)
+    np.testing.assert_allclose(norms, 0.01, rtol=1e-6)
+
+
+def test_own_axis_and_constraints_of_keras():
+    model = BUILDERS["sequential"]()
+    whole = kn.MaxNorm(0.5, axis=None)
+    kn.constrain(model, whole, axis="own")
+    assert model.layers[0].kernel.constraint == whole
+    norms = [np.linalg.norm(np.asarray(v, "float64")) for v in kernels(model).values()]
+    np.testing.assert_allclose(norms, 0.5, rtol=1e-6)
+    theirs = keras.constraints.MaxNorm(0.25)
+    kn.constrain(model, theirs, axis="own")
+    assert_within(kernels(model), 0.25)
+
+
+def frozen(model):
+    model.layers[0].trainable = False
+
+
+def with_lora(model):
+    model.layers[0].enable_lora(2)
+
+
+def quantized(model):
+    model.layers[0].quantize("int8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (frozen, "frozen; set `trainable = True`"),
+        (with_lora, "LoRA trains other weights"),
+        (quantized, r"quantized \(int8\); constrain the model first"),
+    ],
+)
+def test_what_keras_would_pass_over_is_refused_and_nothing_changed(spoil, message):
+    model = BUILDERS["sequential"]()
+    spoil(model)
+    for function, setting in ((kn.constrain, kn.MaxNorm(0.1)), (kn.regularize, kn.L2(0.1))):
+        with pytest.raises(ValueError, match=message):
+            function(model, setting)
+    assert model.layers[1].kernel.constraint is None
+    assert model.layers[1].kernel.regularizer is None
+    # The fix that the message gives.
+    changes = kn.constrain(
+        model,
+        kn.MaxNorm(0.1),
+        where=lambda layer, variable: variable.trainable and variable.name.endswith("kernel"),
+    )
+    assert [change.path for change in changes] == [model.layers[1].kernel.path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"constraint": kn.MaxNorm(axis=(0, 1))}, ValueError, "axis of its own.*axis='unit'"),
+        (
+            {"constraint": kn.Chain(kn.NonNeg(), kn.MaxNorm(axis=1))},
+            *(ValueError, "axis of its own"),
+        ),
+        ({"constraint": keras.constraints.MaxNorm()}, TypeError, "of keras_norms, whose axis"),
+        ({"constraint": kn.MaxNorm(axis=2), "axis": "own"}, ValueError, "must lie in"),
+        ({"constraint": kn.MaxNorm(), "axis": 0}, ValueError, "Received: axis=0"),
+        ({"constraint": kn.MaxNorm(), "where": "nothing"}, ValueError, "must select a weight"),
+        ({"constraint": kn.MaxNorm(), "where": "["}, ValueError, "must be a regular expression"),
+        ({"constraint": kn.MaxNorm(), "where": 3}, TypeError, "Received: where=3"),
+        ({"constraint": kn.MaxNorm(), "where": int}, TypeError, "Received: where=<class 'int'>"),
+        ({"constraint": kn.MaxNorm(), "where": L.Conv2D}, ValueError, "must select a weight"),
+        ({"constraint": kn.MaxNorm(), "where": "bias"}, ValueError, "one number per unit"),
+        ({"constraint": None}, ValueError, "explicit `where`"),
+        ({"constraint": 3}, TypeError, "Received: 3"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    model = BUILDERS["sequential"]()
+    start = [np.asarray(v) for v in model.variables]
+    with pytest.raises(error, match=message):
+        kn.constrain(model, **arguments)
+    assert all((a == np.asarray(v)).all() for a, v in zip(start, model.variables, strict=True))
+    assert all(v.constraint is None for v in kernels(model).values())
+
+
+def test_models_that_have_no_weights_yet_or_are_none():
+    with pytest.raises(ValueError, match="must be built"):
+        kn.constrain(keras.Sequential([L.Dense(2)]), kn.MaxNorm())
+    with pytest.raises(TypeError, match="must be a Keras model or layer"):
+        kn.constrain([L.Dense(2)], kn.MaxNorm())
+    with pytest.raises(ValueError, match="No weight of the model has a constraint"):
+        kn.project(BUILDERS["sequential"]())
+    with pytest.raises(ValueError, match="which have no batch"):
+        kn.regularize(BUILDERS["sequential"](), kn.BatchMean(kn.L2()) + kn.L1())
+
+
+def test_unknown_layers_are_not_passed_over():
+    class Scaled(L.Dense):
+        pass
+
+    class Own(L.Layer):
+        def build(self, shape):
+            self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+
+        def call(self, x):
+            return x @ self.matrix
+
+    model = keras.Sequential([L.Input((8,)), Scaled(4), Own()])
+    with pytest.raises(ValueError, match=r"register_layout\(Own, matrix"):
+        kn.constrain(model, kn.MaxNorm())
+    assert len(kn.constrain(model, kn.MaxNorm(), where=L.Dense)) == 1
+    kn.register_layout(Own, matrix="in unit")
+    changes = quietly(kn.constrain, model, kn.MaxNorm(0.1))
+    assert [change.path.rpartition("/")[2] for change in changes] == ["kernel", "matrix"]
+    assert [change.saved for change in changes] == [True, False]  # Own has no argument for it
+
+
+def test_project_enforces_exactly_even_what_a_step_only_approaches():
+    model = BUILDERS["sequential"]()
+    for variable in kernels(model).values():
+        variable.constraint = kn.MinMaxNorm(0.0, 0.5, rate=0.1)
+    model.layers[0].trainable = False  # Keras would not, but it was asked for now
+    assert kn.project(model) == [v.path for v in kernels(model).values()]
+    assert_within(kernels(model), 0.5)
+    model.layers[1].kernel.constraint = lambda w: w * 0
+    kn.project(model)
+    assert not np.asarray(model.layers[1].kernel).any()

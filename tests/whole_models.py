@@ -1,0 +1,125 @@
+"""Small models of every build, and the norms of their units by NumPy.
+
+The axes of a unit's group are written here once more, by the name of the layer, so that the tests
+do not rest on the layouts that they test.
+"""
+
+import keras
+import numpy as np
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.hidden = L.Dense(6, activation="relu")
+        self.head = keras.Sequential([L.Dense(5), L.Dense(2)])
+
+    def call(self, x):
+        return self.head(self.hidden(x))
+
+
+def sequential():
+    return keras.Sequential([L.Input((8,)), L.Dense(6, "relu"), L.Dense(2)])
+
+
+def convolutional():
+    inputs = L.Input((8, 8, 2))
+    x = L.Conv2D(4, 3, activation="relu")(inputs)
+    x = L.BatchNormalization()(x)
+    x = L.DepthwiseConv2D(2, depth_multiplier=2)(x)
+    x = L.SeparableConv2D(3, 2)(x)
+    x = L.Conv2DTranspose(3, 2)(x)
+    return keras.Model(inputs, L.Dense(2)(L.Flatten()(x)))
+
+
+def nested():
+    inner = keras.Sequential([L.Input((6,)), L.Dense(5), L.Dense(6)])
+    inputs = L.Input((8,))
+    return keras.Model(inputs, L.Dense(2)(inner(L.Dense(6)(inputs))))
+
+
+def shared():
+    inputs = L.Input((8,))
+    dense = L.Dense(8)
+    return keras.Model(inputs, L.Dense(2)(dense(dense(inputs))))
+
+
+def recurrent():
+    inputs = L.Input((5, 3))
+    x = L.Bidirectional(L.LSTM(4, return_sequences=True))(inputs)
+    x = L.TimeDistributed(L.Dense(4))(x)
+    x = L.RNN([L.GRUCell(3), L.SimpleRNNCell(4)])(x)
+    return keras.Model(inputs, L.Dense(2)(x))
+
+
+def attention():
+    inputs = L.Input((5, 8))
+    x = L.MultiHeadAttention(2, 4)(inputs, inputs)
+    x = L.GroupQueryAttention(4, 4, 2)(x, x)
+    x = L.EinsumDense("abc,cd->abd", (None, 6))(L.LayerNormalization()(x))
+    return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling1D()(x)))
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((1, 8), "float32"))
+    return model
+
+
+BUILDERS = {
+    f.__name__: f
+    for f in (sequential, convolutional, nested, shared, recurrent, attention, subclassed)
+}
+
+
+def batch(model, size=8):
+    """Inputs that a model takes, and targets that make its weights grow."""
+    shape = model.input_shape[1:] if hasattr(model, "input_shape") else (8,)
+    x = RNG.standard_normal((size, *shape)).astype("float32")
+    return x, 10 * RNG.standard_normal((size, 2)).astype("float32")
+
+
+def fit(model, epochs=1, **arguments):
+    x, y = batch(model)
+    return model.fit(x, y, batch_size=4, epochs=epochs, verbose=0, **arguments)
+
+
+# The axes inside one unit's group, by the parts of a weight's path.
+_AXES = [
+    ("separable", "depthwise_kernel", (0, 1)),
+    ("depthwise", "kernel", (0, 1)),
+    ("conv2d_transpose", "kernel", (0, 1, 3)),
+    ("conv2d", "kernel", (0, 1, 2)),
+    ("separable", "pointwise_kernel", (0, 1, 2)),
+    ("attention_output", "kernel", (0, 1)),
+    ("", "embeddings", (1,)),
+    ("", "kernel", (0,)),
+]
+
+
+def kernels(model):
+    """The variables that are kernels, by path."""
+    return {
+        v.path: v
+        for v in model.variables
+        if v.path.endswith("kernel") and "variable" not in v.path and "lora" not in v.path
+    }
+
+
+def unit_norms(variable, path=None):
+    """The Euclidean norm of each unit, by NumPy in float64."""
+    path = path or variable.path
+    w = np.asarray(keras.ops.convert_to_numpy(variable), "float64")
+    axes = next(a for layer, name, a in _AXES if layer in path and path.endswith(name))
+    return np.sqrt((w**2).sum(axis=axes))
+
+
+def assert_within(variables, bound):
+    """Each unit's norm is at most the bound, up to the rounding of float32."""
+    for path, variable in variables.items():
+        norms = unit_norms(variable, path)
+        rounding = (4 + np.log2(np.size(variable) / norms.size)) * 2.0**-23
+        assert norms.max() <= bound * (1 + rounding), f"{path}: {norms.max()} > {bound}"
