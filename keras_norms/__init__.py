@@ -11,10 +11,13 @@ __all__ = [
     "BatchMean",
     "Chain",
     "Clip",
+    "FactorSchedule",
     "MaxNorm",
     "MinMaxNorm",
     "NonNeg",
+    "NormHistory",
     "OrthogonalRegularizer",
+    "ProjectWeights",
     "Simplex",
     "Sum",
     "UnitNorm",
@@ -31,6 +34,7 @@ problem = startup.choose_backend()
 if problem is None:
     from keras_norms import constraints, regularizers
     from keras_norms.attach import constrain, project, regularize
+    from keras_norms.callbacks import FactorSchedule, NormHistory, ProjectWeights
     from keras_norms.constraints import Chain, Clip, MaxNorm, MinMaxNorm, NonNeg, Simplex, UnitNorm
     from keras_norms.layouts import register_layout, unit_axes
     from keras_norms.regularizers import L1, L1L2, L2, BatchMean, OrthogonalRegularizer, Sum

@@ -12,6 +12,7 @@ from keras_norms.constraints import get as get_constraint
 from keras_norms.persistence import lost_on_save
 from keras_norms.regularizers import get as get_regularizer
 from keras_norms.regularizers import is_for_activations
+from keras_norms.sets import projected
 from keras_norms.weights import layers_of, select, weights_of
 
 
@@ -187,11 +188,6 @@ def project(model):
     for weight in constrained:
         _project(weight.variable)
     return [w.path for w in constrained]
-
-
-def projected(constraint, value):
-    """`value` put into the set of a constraint of any make."""
-    return constraint.project(value) if isinstance(constraint, Constraint) else constraint(value)
 
 
 def _project(variable):

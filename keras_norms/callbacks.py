@@ -1,0 +1,294 @@
+"""Callbacks: what Keras' training loop leaves open, norms in the history, changing factors."""
+
+import dataclasses
+import numbers
+import re
+
+import keras
+from keras import ops
+
+from keras_norms.attach import drop_steps, project
+from keras_norms.precision import lift
+from keras_norms.regularizers import Regularizer
+from keras_norms.sets import excess_of, inside_axes, norms_of, projected
+from keras_norms.weights import layers_of, select, weights_of
+
+# A group counts as on its bound if growing by this much would take it out of its set. More than the
+# rounding of bfloat16, which is 0.4 %.
+GROWTH = 1e-2
+
+
+class ProjectWeights(keras.callbacks.Callback):
+    """Puts constrained weights into their sets where Keras does not.
+
+    Keras applies constraints after optimizer steps only. This projects the weights, exactly,
+    whenever training, an epoch, evaluation or prediction begins or ends: initial and loaded
+    weights, the moving averages of `use_ema=True`, which Keras takes of weights that are not
+    constrained yet, and averages that `keras.callbacks.SwapEMAWeights` puts into the model, before
+    it or after it in the list of callbacks. A second `fit` with averages works under JAX, too,
+    where Keras alone leaves weights and averages in one buffer.
+
+    Raises:
+        ValueError: When training begins, if no weight of the model has a constraint.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(1, kernel_constraint=kn.MaxNorm(1.0), kernel_initializer="ones")
+    >>> model = keras.Sequential([keras.layers.Input((4,)), layer])
+    >>> model.compile(keras.optimizers.SGD(0.0, use_ema=True), "mse")
+    >>> x, y = np.ones((2, 4)), np.ones((2, 1))
+    >>> _ = model.fit(x, y, callbacks=[kn.ProjectWeights()], verbose=0)
+    >>> print(keras.ops.convert_to_numpy(layer.kernel)[:, 0])
+    [0.5 0.5 0.5 0.5]
+    """
+
+    def _project(self):
+        project(self.model)
+        for variable, average in _averages(self.model.optimizer):
+            value = average.value
+            if variable.constraint is not None:
+                value = projected(variable.constraint, value)
+            # When training ends, JAX holds a weight and its average in one array, which the next
+            # step must not be given twice.
+            average.assign(ops.copy(value))
+
+    def on_train_begin(self, logs=None):
+        """Projects initial and loaded weights."""
+        self._project()
+
+    def on_train_end(self, logs=None):
+        """Projects the averages that Keras has put into the model."""
+        self._project()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Projects weights that another callback has set."""
+        self._project()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Projects averages, which other callbacks may swap in."""
+        self._project()
+
+    def on_test_begin(self, logs=None):
+        """As at the end of an epoch."""
+        self._project()
+
+    def on_test_end(self, logs=None):
+        """As at the end of an epoch."""
+        self._project()
+
+    def on_predict_begin(self, logs=None):
+        """As at the end of an epoch."""
+        self._project()
+
+    def on_predict_end(self, logs=None):
+        """As at the end of an epoch."""
+        self._project()
+
+
+def _averages(optimizer):
+    """The weights of an optimizer, each with its moving average, if it keeps some."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    for each in getattr(optimizer, "optimizers", [optimizer]):  # of a MultiOptimizer
+        averages = getattr(each, "_model_variables_moving_average", None)
+        if averages:
+            yield from zip(each._trainable_variables, averages, strict=True)
+
+
+class NormHistory(keras.callbacks.Callback):
+    """Records the norms of weights and the values of penalties after each epoch.
+
+    They enter the logs, and so the `History` that `fit` returns. Callbacks such as `TensorBoard`
+    and `CSVLogger` write them, if they come after this one in the list; so does the progress bar,
+    unless `verbose=0`. The keys, for each weight's path:
+
+    - "mean_norm/path" and "max_norm/path": over the norms of its units.
+    - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
+      if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
+    - "penalty/path", if it has a regularizer: what that adds to the loss.
+
+    Args:
+        where: The weights, as for `keras_norms.constrain`; None is each that has a constraint or
+            a regularizer.
+
+    Raises:
+        ValueError: When training begins, if there is no such weight.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(2, kernel_constraint=kn.MaxNorm(1.0), name="head")
+    >>> model = keras.Sequential([keras.layers.Input((4,)), layer], name="digits")
+    >>> model.compile(keras.optimizers.SGD(1.0), "mse")
+    >>> x, y = np.ones((2, 4)), np.full((2, 2), 100.0)
+    >>> history = model.fit(x, y, callbacks=[kn.NormHistory()], verbose=0)
+    >>> {key: round(float(values[-1]), 3) for key, values in history.history.items() if "/" in key}
+    {'mean_norm/digits/head/kernel': 1.0, 'max_norm/digits/head/kernel': 1.0,
+     'on_bound/digits/head/kernel': 1.0}
+    """
+
+    def __init__(self, where=None):
+        super().__init__()
+        self.where = where
+
+    def on_train_begin(self, logs=None):
+        """Finds the weights."""
+        where = _has_setting if self.where is None else self.where
+        self._weights = select(weights_of(self.model), where)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the norms and penalties to the logs."""
+        for weight in self._weights:
+            logs.update({f"{key}/{weight.path}": value for key, value in _measures(weight).items()})
+
+
+def _has_setting(layer, variable):
+    return variable.constraint is not None or variable.regularizer is not None
+
+
+def _measures(weight):
+    """The numbers of one weight, by the name that they have in the logs."""
+    variable = weight.variable
+    norms = norms_of(variable, () if weight.words in (None, "*") else weight.unit_axes)
+    measures = {"mean_norm": float(norms.mean()), "max_norm": float(norms.max())}
+    if variable.constraint is not None:
+        grown = lift(variable)[0] * (1 + GROWTH)
+        axes = inside_axes(variable.constraint, len(variable.shape))
+        # Keras' own constraints shrink what is inside, by less than half the growth.
+        outside = excess_of(variable.constraint, grown) > GROWTH / 2 * norms_of(grown, axes)
+        measures["on_bound"] = float(outside.mean())
+    if variable.regularizer is not None:
+        measures["penalty"] = float(ops.convert_to_numpy(variable.regularizer(variable)))
+    return measures
+
+
+class FactorSchedule(keras.callbacks.Callback):
+    """Sets the factor of penalties when an epoch begins, as a function of the epoch.
+
+    What `keras.callbacks.LearningRateScheduler` is for the learning rate. Keras compiles the
+    factor into its steps, so they are made anew when the value changes: that costs a compilation
+    under TensorFlow and JAX, and the new factor is exactly what training and validation then use.
+    The last factor stays.
+
+    Args:
+        schedule: A function that takes the epoch, an integer from 0, and returns the factor, not
+            negative.
+        where: A regular expression, searched in "path/of/the/kernel" for the penalty of a weight
+            and in "path/of/the/layer/activity" for an activity penalty. None is all of them.
+        field: The name of the factor, such as "l2" for an `L1L2`; None for penalties that have
+            only one.
+
+    Raises:
+        TypeError: If `schedule` is not callable; when an epoch begins, if it returns no number.
+        ValueError: When training begins, if no penalty is selected, or one is not a regularizer
+            of keras_norms with that factor; when an epoch begins, if the factor is negative or
+            not finite.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(1, kernel_regularizer=kn.L2(0.0))
+    >>> model = keras.Sequential([keras.layers.Input((4,)), layer])
+    >>> model.compile("sgd", "mse")
+    >>> warm_up = kn.FactorSchedule(lambda epoch: min(1e-3, 1e-4 * epoch))
+    >>> x, y = np.ones((2, 4)), np.ones((2, 1))
+    >>> _ = model.fit(x, y, epochs=3, callbacks=[warm_up], verbose=0)
+    >>> layer.kernel_regularizer
+    L2(l2=0.0002)
+    """
+
+    def __init__(self, schedule, where=None, field=None):
+        super().__init__()
+        if not callable(schedule):
+            raise TypeError(
+                f"`schedule` must be a function of the epoch. Received: schedule={schedule!r}"
+            )
+        self.schedule = schedule
+        self.where = where
+        self.field = field
+
+    def on_train_begin(self, logs=None):
+        """Finds the penalties."""
+        found = penalties_of(self.model)
+        self._penalties = [p for p in found if self.where is None or re.search(self.where, p.path)]
+        if not self._penalties:
+            paths = ", ".join(p.path for p in found) or "none"
+            raise ValueError(
+                f"`where` must select a penalty; the model has {paths}. "
+                f"Received: where={self.where!r}"
+            )
+        for penalty in self._penalties:
+            _factor_field(penalty, self.field)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the factor, and has the steps made anew if it is another."""
+        factor = self.schedule(epoch)
+        if not isinstance(factor, numbers.Real):
+            raise TypeError(f"`schedule` must return a number. Received: {factor!r}")
+        changed = False
+        for penalty in self._penalties:
+            old = penalty.regularizer
+            new = dataclasses.replace(old, **{_factor_field(penalty, self.field): factor})
+            if new != old:
+                penalty.set(new)
+                changed = True
+        if changed:
+            drop_steps(self.model)
+            self.model.make_train_function(force=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Penalty:
+    """A regularizer that a model has, of a weight or of the outputs of a layer.
+
+    Attributes:
+        path: The weight's path, or the layer's with "/activity".
+        places: Where it is held: (object, attribute), the one that Keras applies first.
+    """
+
+    path: str
+    places: tuple[tuple[object, str], ...]
+
+    @property
+    def regularizer(self):
+        """The regularizer that Keras applies."""
+        return getattr(*self.places[0])
+
+    def set(self, regularizer):
+        """Put another regularizer in its place."""
+        for owner, attribute in self.places:
+            setattr(owner, attribute, regularizer)
+
+
+def penalties_of(model):
+    """The penalties of a model's weights, then those of its layers' outputs.
+
+    Args:
+        model: A built Keras model or layer.
+    """
+    on_weights = [
+        Penalty(w.path, ((w.variable, "regularizer"), *w.holders("regularizer")))
+        for w in weights_of(model)
+        if w.variable.regularizer is not None
+    ]
+    on_outputs = [
+        Penalty(f"{layer.path or layer.name}/activity", ((layer, "activity_regularizer"),))
+        for layer, _ in layers_of(model)
+        if layer.activity_regularizer is not None
+    ]
+    return on_weights + on_outputs
+
+
+def _factor_field(penalty, field):
+    """The name of the field that holds the factor of a penalty."""
+    regularizer = penalty.regularizer
+    numeric = []
+    if isinstance(regularizer, Regularizer) and dataclasses.is_dataclass(regularizer):
+        names = [f.name for f in dataclasses.fields(regularizer)]
+        numeric = [n for n in names if isinstance(getattr(regularizer, n), float)]
+    chosen = [n for n in numeric if field in (None, n)]
+    if len(chosen) != 1:
+        have = f"it has {', '.join(numeric)}" if numeric else "it has no factor"
+        raise ValueError(
+            "FactorSchedule is for regularizers of keras_norms with one factor, or with the one "
+            f"that `field` names; {have}. Received: field={field!r} for {penalty.path} with "
+            f"{regularizer}"
+        )
+    return chosen[0]

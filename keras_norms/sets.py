@@ -1,0 +1,44 @@
+"""Sets of any make: one view of our constraints, Keras' own, and plain callables."""
+
+import numpy as np
+from keras import ops
+
+from keras_norms.constraints import Constraint
+from keras_norms.groups import axis_of, canonical_axes
+from keras_norms.norms import l2
+from keras_norms.precision import lift
+
+
+def projected(constraint, w):
+    """`w` put into the set: exactly by a constraint of keras_norms, else by a call."""
+    return constraint.project(w) if isinstance(constraint, Constraint) else constraint(w)
+
+
+def inside_axes(constraint, rank):
+    """The axes inside a group; `()` for an elementwise set, and for a callable without `axis`."""
+    if isinstance(constraint, Constraint):
+        return constraint._axes(rank)
+    if not hasattr(constraint, "axis"):
+        return ()
+    return canonical_axes(axis_of("axis", constraint.axis), rank)
+
+
+def norms_of(w, axes):
+    """The Euclidean norm of each group, as a flat NumPy array.
+
+    Args:
+        w: A variable, tensor or array.
+        axes: The axes inside a group.
+    """
+    w, _ = lift(w)
+    return ops.convert_to_numpy(l2(w, axes)).ravel()
+
+
+def excess_of(constraint, w):
+    """How far outside its set each group is: the distance to `projected`, a flat NumPy array."""
+    w, _ = lift(w)
+    if isinstance(constraint, Constraint):
+        excess = constraint.excess(w)
+    else:
+        excess = l2(w - constraint(w), inside_axes(constraint, len(w.shape)))
+    return np.ravel(ops.convert_to_numpy(excess))
