@@ -21,6 +21,7 @@ __all__ = [
     "Simplex",
     "Sum",
     "UnitNorm",
+    "audit",
     "constrain",
     "constraints",
     "project",
@@ -34,6 +35,7 @@ problem = startup.choose_backend()
 if problem is None:
     from keras_norms import constraints, regularizers
     from keras_norms.attach import constrain, project, regularize
+    from keras_norms.audit import audit
     from keras_norms.callbacks import FactorSchedule, NormHistory, ProjectWeights
     from keras_norms.constraints import Chain, Clip, MaxNorm, MinMaxNorm, NonNeg, Simplex, UnitNorm
     from keras_norms.layouts import register_layout, unit_axes

@@ -7,6 +7,7 @@ compiled step functions are dropped, because those of TensorFlow and JAX hold th
 import dataclasses
 import warnings
 
+from keras_norms.averages import project_averages
 from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.persistence import lost_on_save
@@ -153,11 +154,11 @@ def regularize(model, regularizer, where=None):
 
 
 def project(model):
-    """Put every constrained weight of a model into its set, exactly.
+    """Put every constrained weight of a model into its set, exactly, and its moving average too.
 
-    Constraints act after optimizer steps only. Initial and loaded weights, and averages, need
-    this; so do frozen weights, which are included. A constraint of keras_norms is applied by its
-    `project`, another is called.
+    Constraints act after optimizer steps only. Initial and loaded weights need this, and the
+    averages of an optimizer with `use_ema=True`; so do frozen weights, which are included. A
+    constraint of keras_norms is applied by its `project`, another is called.
 
     Args:
         model: A built Keras model or layer.
@@ -187,6 +188,7 @@ def project(model):
         )
     for weight in constrained:
         _project(weight.variable)
+    project_averages(getattr(model, "optimizer", None))
     return [w.path for w in constrained]
 
 
@@ -202,17 +204,23 @@ def _selected(model, setting, where):
             "every kernel and embedding table. Received: None and where=None"
         )
     chosen = select(weights_of(model), where)
-    refused = [(w.path, w.why_not()) for w in chosen if w.why_not()] if setting is not None else []
+    refused = [w for w in chosen if w.obstacle] if setting is not None else []
     if refused:
-        path, reason = refused[0]
-        more = f"; so are {len(refused) - 1} more" if len(refused) > 1 else ""
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise ValueError(
-            f"Keras would never apply it to {path}: {reason}. "
+            f"Keras would never apply it, because {_WHY[refused[0].obstacle]}. "
             "`where=lambda layer, variable: variable.trainable and "
             'variable.name.endswith("kernel")` selects the kernels that are trained. '
-            f"Received: {setting} for {path}{more}"
+            f"Received: {setting} for {refused[0].path}{more}"
         )
     return chosen
+
+
+_WHY = {
+    "frozen": "the weight is frozen; set `trainable = True` on its layer, or leave it out",
+    "lora": "LoRA trains other weights in its place; leave it out",
+    "quantized": "the weight is quantized; constrain the model first, and quantize it last",
+}
 
 
 def _has_no_axis_of_its_own(constraint):

@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 from keras_norms.attach import drop_steps, project
+from keras_norms.penalties import penalties_of
 from keras_norms.precision import lift
 from keras_norms.regularizers import Regularizer
-from keras_norms.sets import excess_of, inside_axes, norms_of, projected
-from keras_norms.weights import layers_of, select, weights_of
+from keras_norms.sets import excess_of, inside_axes, norms_of
+from keras_norms.weights import select, weights_of
 
 # A group counts as on its bound if growing by this much would take it out of its set. More than the
 # rounding of bfloat16, which is 0.4 %.
@@ -42,56 +43,37 @@ class ProjectWeights(keras.callbacks.Callback):
     [0.5 0.5 0.5 0.5]
     """
 
-    def _project(self):
-        project(self.model)
-        for variable, average in _averages(self.model.optimizer):
-            value = average.value
-            if variable.constraint is not None:
-                value = projected(variable.constraint, value)
-            # When training ends, JAX holds a weight and its average in one array, which the next
-            # step must not be given twice.
-            average.assign(ops.copy(value))
-
     def on_train_begin(self, logs=None):
         """Projects initial and loaded weights."""
-        self._project()
+        project(self.model)
 
     def on_train_end(self, logs=None):
         """Projects the averages that Keras has put into the model."""
-        self._project()
+        project(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Projects weights that another callback has set."""
-        self._project()
+        project(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         """Projects averages, which other callbacks may swap in."""
-        self._project()
+        project(self.model)
 
     def on_test_begin(self, logs=None):
         """As at the end of an epoch."""
-        self._project()
+        project(self.model)
 
     def on_test_end(self, logs=None):
         """As at the end of an epoch."""
-        self._project()
+        project(self.model)
 
     def on_predict_begin(self, logs=None):
         """As at the end of an epoch."""
-        self._project()
+        project(self.model)
 
     def on_predict_end(self, logs=None):
         """As at the end of an epoch."""
-        self._project()
-
-
-def _averages(optimizer):
-    """The weights of an optimizer, each with its moving average, if it keeps some."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-    for each in getattr(optimizer, "optimizers", [optimizer]):  # of a MultiOptimizer
-        averages = getattr(each, "_model_variables_moving_average", None)
-        if averages:
-            yield from zip(each._trainable_variables, averages, strict=True)
+        project(self.model)
 
 
 class NormHistory(keras.callbacks.Callback):
@@ -232,48 +214,6 @@ class FactorSchedule(keras.callbacks.Callback):
         if changed:
             drop_steps(self.model)
             self.model.make_train_function(force=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Penalty:
-    """A regularizer that a model has, of a weight or of the outputs of a layer.
-
-    Attributes:
-        path: The weight's path, or the layer's with "/activity".
-        places: Where it is held: (object, attribute), the one that Keras applies first.
-    """
-
-    path: str
-    places: tuple[tuple[object, str], ...]
-
-    @property
-    def regularizer(self):
-        """The regularizer that Keras applies."""
-        return getattr(*self.places[0])
-
-    def set(self, regularizer):
-        """Put another regularizer in its place."""
-        for owner, attribute in self.places:
-            setattr(owner, attribute, regularizer)
-
-
-def penalties_of(model):
-    """The penalties of a model's weights, then those of its layers' outputs.
-
-    Args:
-        model: A built Keras model or layer.
-    """
-    on_weights = [
-        Penalty(w.path, ((w.variable, "regularizer"), *w.holders("regularizer")))
-        for w in weights_of(model)
-        if w.variable.regularizer is not None
-    ]
-    on_outputs = [
-        Penalty(f"{layer.path or layer.name}/activity", ((layer, "activity_regularizer"),))
-        for layer, _ in layers_of(model)
-        if layer.activity_regularizer is not None
-    ]
-    return on_weights + on_outputs
 
 
 def _factor_field(penalty, field):

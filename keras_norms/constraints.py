@@ -441,7 +441,7 @@ unit_norm = UnitNorm
 min_max_norm = MinMaxNorm
 non_neg = NonNeg
 
-_CLASSES = by_name(MaxNorm, UnitNorm, MinMaxNorm, NonNeg, Clip, Simplex, Chain)
+CLASSES = by_name(MaxNorm, UnitNorm, MinMaxNorm, NonNeg, Clip, Simplex, Chain)
 
 
 def get(identifier):
@@ -460,7 +460,7 @@ def get(identifier):
     >>> constraints.get("max_norm")
     MaxNorm(max_value=2.0, axis=0, ord=2)
     """
-    return find(identifier, _CLASSES, "constraint")
+    return find(identifier, CLASSES, "constraint")
 
 
 def serialize(constraint):
@@ -487,5 +487,5 @@ def deserialize(config, custom_objects=None):
     MaxNorm(max_value=3.0, axis=0, ord=2)
     """
     return keras.saving.deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=_CLASSES
+        config, custom_objects=custom_objects, module_objects=CLASSES
     )

@@ -344,7 +344,7 @@ l2 = L2
 l1_l2 = L1L2
 orthogonal_regularizer = OrthogonalRegularizer
 
-_CLASSES = by_name(L1, L2, L1L2, OrthogonalRegularizer, BatchMean, Sum) | {"l1_l2": L1L2}
+CLASSES = by_name(L1, L2, L1L2, OrthogonalRegularizer, BatchMean, Sum) | {"l1_l2": L1L2}
 
 
 def get(identifier):
@@ -368,7 +368,7 @@ def get(identifier):
     """
     if isinstance(identifier, str) and identifier == "l1_l2":
         return L1L2(l1=0.01, l2=0.01)
-    return find(identifier, _CLASSES, "regularizer")
+    return find(identifier, CLASSES, "regularizer")
 
 
 def serialize(regularizer):
@@ -395,5 +395,5 @@ def deserialize(config, custom_objects=None):
     L2(l2=0.1)
     """
     return keras.saving.deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=_CLASSES
+        config, custom_objects=custom_objects, module_objects=CLASSES
     )

@@ -1,5 +1,8 @@
 """Sets of any make: one view of our constraints, Keras' own, and plain callables."""
 
+import math
+
+import keras
 import numpy as np
 from keras import ops
 
@@ -7,6 +10,9 @@ from keras_norms.constraints import Constraint
 from keras_norms.groups import axis_of, canonical_axes
 from keras_norms.norms import l2
 from keras_norms.precision import lift
+
+# The distance from 1 to the next number.
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 
 def projected(constraint, w):
@@ -42,3 +48,20 @@ def excess_of(constraint, w):
     else:
         excess = l2(w - constraint(w), inside_axes(constraint, len(w.shape)))
     return np.ravel(ops.convert_to_numpy(excess))
+
+
+def worst_excess(constraint, w):
+    """The largest excess of a group, and 0.0 if rounding explains it.
+
+    Rounding is what a norm of so many entries is off, and the epsilon by which a constraint of
+    Keras moves what is inside.
+    """
+    excess = excess_of(constraint, w)
+    if not np.any(excess > 0):
+        return 0.0
+    axes = inside_axes(constraint, len(w.shape))
+    size = math.prod([w.shape[a] for a in axes])
+    rounding = (4 + math.log2(max(size, 2))) * EPS[keras.backend.standardize_dtype(w.dtype)]
+    epsilon = 0 if isinstance(constraint, Constraint) else 2 * keras.config.epsilon()
+    outside = excess[excess > epsilon + rounding * np.maximum(norms_of(w, axes), excess)]
+    return float(outside.max()) if outside.size else 0.0

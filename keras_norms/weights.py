@@ -78,16 +78,14 @@ class Weight:
         shared = [f"{self.name}_{kind}", f"_{self.name}_{kind}"]
         return found + [(x, a) for x in self.inside[::-1] for a in shared if a in vars(x)]
 
-    def why_not(self):
-        """Why Keras would never apply a setting of this weight, and what to do; else None."""
-        mode = getattr(self.layer, "quantization_mode", None)
-        if mode not in (None, "float8"):
-            return f"it is quantized ({mode}); constrain the model first, and quantize it last"
-        if getattr(self.layer, "lora_enabled", False) and not self.variable.trainable:
-            return "LoRA trains other weights in its place; save and load the model to merge them"
-        if not self.variable.trainable:
-            return "it is frozen; set `trainable = True` on its layer, or leave it out by `where`"
-        return None
+    @property
+    def obstacle(self):
+        """Why Keras never applies a setting of it: "quantized", "lora", "frozen", else None."""
+        if getattr(self.layer, "quantization_mode", None) not in (None, "float8"):
+            return None if self.variable.trainable else "quantized"
+        if self.variable.trainable:
+            return None
+        return "lora" if getattr(self.layer, "lora_enabled", False) else "frozen"
 
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)

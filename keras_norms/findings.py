@@ -1,0 +1,316 @@
+"""Findings: what is silently wrong with the constraints and penalties of a model, and the fix.
+
+One function per code. A fix is Python that works when it is pasted where `model`, `keras` and
+`keras_norms as kn` are known. Only what fails without a word is an error.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_norms.averages import averages_of, value_of
+from keras_norms.constraints import Constraint
+from keras_norms.fixes import SETTERS, as_it_is, one_norm_per_unit, reach, title
+from keras_norms.persistence import lost_on_save
+from keras_norms.regularizers import BatchMean, OrthogonalRegularizer
+from keras_norms.sets import EPS, inside_axes, worst_excess
+from keras_norms.weights import layers_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that is not as it looks.
+
+    Attributes:
+        code: What kind of finding it is, such as "wrong-axis".
+        severity: "error" if it fails silently, else "warning".
+        path: The path of the weight or layer.
+        message: What is wrong.
+        fix: Python code that mends it.
+    """
+
+    code: str
+    severity: str
+    path: str
+    message: str
+    fix: str
+
+
+def findings_of(model, weights, worst):
+    """All findings, errors first.
+
+    Args:
+        model: A built Keras model or layer.
+        weights: Its weights, from `keras_norms.weights.weights_of`.
+        worst: For each weight how far outside its set it is, 0 if it is inside or has none.
+    """
+    found = [f for each in zip(weights, worst, strict=True) for f in violated(*each)]
+    found += [finding for weight in weights for check in _OF_WEIGHTS for finding in check(weight)]
+    found += [finding for check in _OF_MODELS for finding in check(model, weights)]
+    return sorted(found, key=lambda finding: finding.severity)  # "error" < "warning"
+
+
+def wrong_axis(weight):
+    """A norm is not of one unit: Keras' `axis=0` on a convolution, or on an embedding table."""
+    constraint = weight.variable.constraint
+    if weight.words in (None, "*") or not _has_known_axis(constraint):
+        return
+    for each in getattr(constraint, "constraints", (constraint,)):
+        shape = tuple(weight.variable.shape)
+        inside = inside_axes(each, len(shape))
+        if not inside or _longer(inside, shape) == _longer(weight.unit_axes, shape):
+            continue
+        whole = each.axis is None
+        groups, units = (_count(shape, axes) for axes in (inside, weight.unit_axes))
+        yield Finding(
+            "whole-tensor" if whole else "wrong-axis",
+            "warning" if whole else "error",
+            weight.path,
+            f"axis={each.axis} makes {groups[0]} {'group' if whole else 'groups'} of {groups[1]} "
+            f"weights of this {type(weight.layer).__name__} kernel ({weight.words}); one norm per "
+            f"unit is {units[0]} of {units[1]}, axis={weight.unit_axes}",
+            one_norm_per_unit(weight),
+        )
+        return
+
+
+def _longer(axes, shape):
+    """Axes of length 1 make no difference."""
+    return [a for a in axes if shape[a] > 1]
+
+
+def _count(shape, axes):
+    size = int(np.prod([shape[a] for a in axes]))
+    return int(np.prod(shape)) // size, size
+
+
+def not_applied(weight):
+    """A layer has a setting that its variable lacks, so Keras never applies it."""
+    for kind in SETTERS:
+        for layer, attribute in weight.holders(kind)[:1]:
+            says, does = getattr(layer, attribute), getattr(weight.variable, kind)
+            if says is None or says == does or weight.obstacle == "lora":
+                continue
+            if weight.obstacle == "quantized":  # which took it away without a word
+                yield Finding(
+                    "quantized",
+                    "warning",
+                    weight.path,
+                    f"{title(says)} is not applied, because quantized weights are not trained",
+                    as_it_is(kind, weight, None),
+                )
+                continue
+            yield Finding(
+                "not-applied",
+                "error",
+                weight.path,
+                f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
+                f"at, has {title(does)}; an attribute that is set after the layer is built does "
+                "nothing",
+                as_it_is(kind, weight, says),
+            )
+
+
+def lora(weight):
+    """LoRA freezes the constrained weight, and trains two others, which it adds."""
+    constraint = weight.variable.constraint
+    if constraint is not None and weight.obstacle == "lora":
+        yield Finding(
+            "lora",
+            "error",
+            weight.path,
+            f"{title(constraint)} is never applied: LoRA trains other weights in its place",
+            as_it_is("constraint", weight, None),
+        )
+
+
+def violated(weight, worst):
+    """A weight is outside its set now; if it is frozen, it stays there."""
+    constraint = weight.variable.constraint
+    if constraint is None or worst == 0 or weight.obstacle in ("lora", "quantized"):
+        return
+    if getattr(constraint, "rate", 1) < 1 and weight.obstacle is None:
+        return  # it comes near step by step
+    outside = f"a group is {worst:.3g} outside {title(constraint)}"
+    if weight.obstacle == "frozen":
+        severity, code = "error", "frozen"
+        message = f"{outside}; the weight is frozen, and Keras never constrains it"
+    else:
+        severity, code = "warning", "violated"
+        message = f"{outside}; Keras constrains after the next step of the optimizer, not before"
+    yield Finding(code, severity, weight.path, message, "kn.project(model)")
+
+
+def half_precision(weight):
+    """The weights themselves are rounded, so that a bound holds to three digits, or two."""
+    variable = weight.variable
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    if variable.constraint is not None and dtype in ("float16", "bfloat16"):
+        yield Finding(
+            "half-precision",
+            "warning",
+            weight.path,
+            f"in {dtype} a bound holds to {EPS[dtype] / 2:.2%} only; under mixed precision "
+            "weights are float32 and their bounds exact",
+            f'keras.config.set_dtype_policy("mixed_{dtype}")  # and build the model again',
+        )
+
+
+def for_activations(weight):
+    """A penalty of a batch on a weight, which has none."""
+    regularizer = weight.variable.regularizer
+    if isinstance(regularizer, BatchMean):
+        yield Finding(
+            "batch-of-weights",
+            "warning",
+            weight.path,
+            "BatchMean divides by the batch size, but a weight has no batch, so its strength "
+            "depends on the version of Keras",
+            as_it_is("regularizer", weight, regularizer.regularizer),
+        )
+
+
+def unreachable(weight):
+    """More vectors than dimensions cannot all be orthogonal."""
+    regularizer = weight.variable.regularizer
+    if not isinstance(
+        regularizer, (OrthogonalRegularizer, keras.regularizers.OrthogonalRegularizer)
+    ):
+        return
+    columns = weight.variable.shape[-1]
+    rows = int(np.prod(weight.variable.shape)) // max(columns, 1)
+    vectors, entries = (rows, columns) if regularizer.mode == "rows" else (columns, rows)
+    if vectors > entries:
+        other = "columns" if regularizer.mode == "rows" else "rows"
+        better = OrthogonalRegularizer(float(regularizer.factor), other)
+        yield Finding(
+            "unreachable",
+            "warning",
+            weight.path,
+            f"{vectors} {regularizer.mode} of {entries} entries cannot all be orthogonal, so the "
+            "penalty never reaches 0",
+            as_it_is("regularizer", weight, better),
+        )
+
+
+def unknown_layout(weight):
+    """A norm whose axis cannot be judged, because the layer's layout is not known."""
+    constraint = weight.variable.constraint
+    if weight.words is not None or not weight.name or not _has_known_axis(constraint):
+        return
+    rank = len(weight.variable.shape)
+    if inside_axes(constraint, rank):
+        words = " ".join(["in"] * (rank - 1) + ["unit"])
+        yield Finding(
+            "unknown-layout",
+            "warning",
+            weight.path,
+            f"no layout is known for {type(weight.layer).__name__}, so its axis is not judged; "
+            "say which axes tell units apart, if it is not the last as here",
+            f"kn.register_layout(type({reach(weight.layer, weight.inside)}), "
+            f'{weight.name}="{words}")',
+        )
+
+
+def dropped_activity_penalty(model, weights):
+    """Keras loses the penalty of outputs that are computed step by step, or by the outer model."""
+    for layer, inside in layers_of(model):
+        if layer.activity_regularizer is None:
+            continue
+        stepping = (layers.TimeDistributed, layers.RNN)
+        wrapper = next((x for x in inside[::-1] if isinstance(x, stepping)), None)
+        if wrapper is not None:
+            this, outer = reach(layer, inside), reach(wrapper, inside)
+            yield Finding(
+                "activity-dropped",
+                "error",
+                f"{layer.path}/activity",
+                f"{type(wrapper).__name__} runs this layer step by step, and Keras loses its "
+                f"penalty, or fails, by backend; on {wrapper.name} itself it counts",
+                f"{outer}.activity_regularizer, {this}.activity_regularizer = "
+                f"{this}.activity_regularizer, None",
+            )
+        elif layer is model and inside == () and hasattr(model, "compute_loss_and_updates"):
+            # That is how a stateless trainer is known: it calls the model in a scope of its own,
+            # and reads the losses of the layers inside only.
+            shape = tuple((model.get_build_config() or {}).get("input_shape") or ())[1:]
+            yield Finding(
+                "activity-dropped",
+                "error",
+                f"{layer.path}/activity",
+                "`fit` loses the penalty of the outermost model here; inside another model it "
+                "counts (and that one must be compiled)",
+                f"inputs = keras.Input({shape}); model = keras.Model(inputs, model(inputs))",
+            )
+
+
+def averages(model, weights):
+    """Moving averages, taken before the constraint, are outside its set."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:  # no average is taken yet
+        return
+    for variable, average in averages_of(optimizer):
+        if variable.constraint is None:
+            continue
+        worst = worst_excess(variable.constraint, value_of(average, variable))
+        if worst > 0:
+            yield Finding(
+                "averages",
+                "error",
+                variable.path,
+                f"its moving average, which `use_ema=True` puts into the model, is {worst:.3g} "
+                f"outside {title(variable.constraint)}: Keras takes it before the constraint",
+                "kn.project(model)  # and in every fit: callbacks=[kn.ProjectWeights()]",
+            )
+
+
+def repeated_rate(model, weights):
+    """A rate below 1 acts in every micro-step of an accumulated gradient."""
+    optimizer = getattr(model, "optimizer", None)
+    steps = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+    for weight in weights:
+        constraint = weight.variable.constraint
+        rate = getattr(constraint, "rate", 1)
+        if steps > 1 and rate < 1:
+            whole = type(constraint).from_config({**constraint.get_config(), "rate": 1.0})
+            yield Finding(
+                "repeated-rate",
+                "warning",
+                weight.path,
+                f"gradient_accumulation_steps={steps} applies rate={rate} {steps} times per "
+                f"update, which makes it {1 - (1 - rate) ** steps:.3g}",
+                as_it_is("constraint", weight, whole),
+            )
+
+
+def not_saved(model, weights):
+    """A setting that is another after saving and loading."""
+    for kind in SETTERS:
+        for weight in lost_on_save(model, weights, kind):
+            setting = getattr(weight.variable, kind)
+            held = [getattr(*place) for place in weight.holders(kind)[:1]]
+            if setting is None or held not in ([], [None], [setting]):
+                continue  # the layer has another, which is "not-applied"
+            yield Finding(
+                "not-saved",
+                "warning",
+                weight.path,
+                f"no layer's config can hold {title(setting)}; a loaded model lacks it",
+                as_it_is(kind, weight, setting, loaded=True) + "  # after loading",
+            )
+
+
+_OF_WEIGHTS = (
+    *(wrong_axis, not_applied, lora, half_precision, for_activations, unreachable),
+    unknown_layout,
+)
+_OF_MODELS = (dropped_activity_penalty, averages, repeated_rate, not_saved)
+
+
+def _has_known_axis(constraint):
+    """Whether its `axis` is known to mean the axes inside a group."""
+    if isinstance(constraint, Constraint):
+        return True
+    return hasattr(constraint, "axis") and type(constraint).__module__.startswith("keras.")
