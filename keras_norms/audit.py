@@ -78,7 +78,7 @@ class Audit:
                     "shape": list(w.shape),
                     "layout": w.words,
                     "groups": len(w.norms),
-                    "norm": dict(zip(("min", "median", "max"), _three(w.norms), strict=True)),
+                    "norm": dict(zip(("min", "median", "max"), _known(w.norms), strict=True)),
                     "constraint": w.constraint and title(w.constraint),
                     "excess": w.excess,
                     "regularizer": w.regularizer and title(w.regularizer),
@@ -281,6 +281,11 @@ def _three(norms):
     if norms.size == 0:
         return (np.nan,) * 3
     return tuple(float(f(norms)) for f in (np.min, np.median, np.max))
+
+
+def _known(norms):
+    """The same with None for NaN, which JSON lacks."""
+    return [None if np.isnan(value) else value for value in _three(norms)]
 
 
 def _number(value):

@@ -1,4 +1,4 @@
-"""The command line: `keras-norms demo` and `keras-norms conformance`."""
+"""The command line: `keras-norms demo`, `keras-norms audit` and `keras-norms conformance`."""
 
 import argparse
 import os
@@ -43,6 +43,16 @@ def _demo(options):
     return demo.run(seed=options.seed, plot=options.plot)
 
 
+def _audit_needs(options):
+    return {"matplotlib": "plot"} if options.plot else {}
+
+
+def _audit(options):
+    from keras_norms import audit_file
+
+    return audit_file.run(options)
+
+
 def _conformance_needs(options):
     needs = {"rich": "conformance"}
     return needs | {"hypothesis": "conformance"} if ":" in options.target else needs
@@ -77,6 +87,19 @@ def _parser():
         "--plot", metavar="FILE", type=_picture, help="also write a picture (.png, .pdf, .svg)"
     )
 
+    audit = commands.add_parser(
+        "audit",
+        help="look for what is silently wrong with a saved model's constraints and penalties",
+        epilog="The file is loaded in Keras' safe mode. Exit codes: 0 no errors, 1 errors, 2 usage "
+        "or a file that holds no model.",
+    )
+    audit.set_defaults(run=_audit, needs=_audit_needs)
+    audit.add_argument("file", help="a model that `model.save` wrote, .keras")
+    audit.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    audit.add_argument(
+        "--plot", metavar="FILE", type=_picture, help="draw the norms against their bounds"
+    )
+
     conformance = commands.add_parser(
         "conformance",
         help="run the golden cases",
@@ -97,7 +120,7 @@ def _parser():
     conformance.add_argument("--quiet", action="store_true", help="print the counts only")
     conformance.add_argument("--report", metavar="FILE", help="write the results as JSON")
 
-    for command in (demo, conformance):
+    for command in (demo, audit, conformance):
         command.add_argument(
             "--backend", choices=startup.BACKENDS, help="default: KERAS_BACKEND, else keras.json"
         )

@@ -63,14 +63,14 @@ def wrong_axis(weight):
         if not inside or _longer(inside, shape) == _longer(weight.unit_axes, shape):
             continue
         whole = each.axis is None
-        groups, units = (_count(shape, axes) for axes in (inside, weight.unit_axes))
+        (groups, size), (units, wanted) = _count(shape, inside), _count(shape, weight.unit_axes)
         yield Finding(
             "whole-tensor" if whole else "wrong-axis",
             "warning" if whole else "error",
             weight.path,
-            f"axis={each.axis} makes {groups[0]} {'group' if whole else 'groups'} of {groups[1]} "
-            f"weights of this {type(weight.layer).__name__} kernel ({weight.words}); one norm per "
-            f"unit is {units[0]} of {units[1]}, axis={weight.unit_axes}",
+            f"axis={each.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} of "
+            f"this {type(weight.layer).__name__} kernel ({weight.words}); one norm per unit is "
+            f"{units} of {wanted}, axis={weight.unit_axes}",
             one_norm_per_unit(weight),
         )
         return
@@ -81,7 +81,12 @@ def _longer(axes, shape):
     return [a for a in axes if shape[a] > 1]
 
 
+def _several(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _count(shape, axes):
+    """How many groups there are, and how many weights in each."""
     size = int(np.prod([shape[a] for a in axes]))
     return int(np.prod(shape)) // size, size
 

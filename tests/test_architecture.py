@@ -36,6 +36,7 @@ ORDER = [
     "callbacks",
     "__init__",
     "demo",
+    "audit_file",
     "cli",
     "__main__",
 ]

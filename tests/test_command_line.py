@@ -79,6 +79,76 @@ def test_without_keras_backend_the_installed_one_is_found(tmp_path):
     assert "1 passed, 0 failed" in done.stdout
 
 
+@pytest.fixture
+def saved(tmp_path):
+    """Files of a model with the wrong axis, and of one that is right."""
+    files = {}
+    for name, axis in (("wrong", 0), ("right", (0, 1, 2))):
+        conv = keras.layers.Conv2D(4, 3, kernel_constraint=keras.constraints.MaxNorm(9.0, axis))
+        model = keras.Sequential([keras.layers.Input((8, 8, 3)), conv])
+        model.compile(loss="mse")
+        files[name] = tmp_path / f"{name}.keras"
+        model.save(files[name])
+    return files
+
+
+def test_audit_of_a_file(saved, tmp_path, capsys):
+    picture = tmp_path / "norms.svg"
+    assert cli.main(["audit", str(saved["right"]), "--plot", str(picture)]) == 0
+    assert "0 errors, 0 warnings" in capsys.readouterr().out
+    assert "<svg" in picture.read_text("utf-8")
+    assert cli.main(["audit", str(saved["wrong"])]) == 1
+    assert "error wrong-axis" in capsys.readouterr().out
+    assert cli.main(["audit", str(saved["wrong"]), "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["code"] == "wrong-axis"
+    assert cli.main(["audit", str(saved["wrong"]), "--format", "markdown"]) == 1
+    assert "| error | wrong-axis |" in capsys.readouterr().out
+
+
+def test_audit_in_a_process_of_its_own(saved):
+    done = command("audit", saved["wrong"], "--format", "json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["findings"][0]["severity"] == "error"
+
+
+@keras.saving.register_keras_serializable("test_command_line")
+def own_loss(y, p):
+    return keras.ops.mean(y - p)
+
+
+def unsafe(path):
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x * 2)])
+    model.save(path)
+
+
+def foreign(path):
+    path.write_bytes(b"not a model")
+
+
+@pytest.mark.parametrize("write", [unsafe, foreign, lambda path: None])
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_a_file_that_cannot_be_audited_is_one_line_and_exit_2(write, tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    write(path)
+    assert cli.main(["audit", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert printed.err.startswith(f"{path} cannot be audited: ")
+
+
+def test_an_unknown_loss_is_said_and_the_rest_audited(tmp_path, capsys):
+    conv = keras.layers.Conv2D(4, 3, kernel_constraint=keras.constraints.MaxNorm(9.0))
+    model = keras.Sequential([keras.layers.Input((8, 8, 3)), conv])
+    model.compile(loss=own_loss)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    done = command("audit", path)  # a process that does not know the loss
+    assert done.returncode == 1
+    assert "Its optimizer and loss cannot be loaded" in done.stderr
+    assert "error wrong-axis" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -1,0 +1,112 @@
+"""Eight virtual devices under JAX: data and model parallelism, along either axis and both."""
+
+import re
+import sys
+
+import jax
+import keras
+import numpy as np
+import problem
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import keras_norms as kn
+
+devices = keras.distribution.list_devices()
+assert len(devices) == 8, devices
+
+
+def data_parallel():
+    return keras.distribution.DataParallel(devices=devices)
+
+
+def model_parallel(mesh_shape, axes):
+    """The kernel's axes by the names of the mesh's."""
+    mesh = keras.distribution.DeviceMesh(mesh_shape, ["batch", "model"], devices)
+    layout = keras.distribution.LayoutMap(mesh)
+    layout[".*kernel.*"] = axes
+    return keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
+
+
+DISTRIBUTIONS = {
+    "data parallel": data_parallel,
+    "units sharded": lambda: model_parallel((2, 4), (None, "model")),
+    "reduced axis sharded": lambda: model_parallel((2, 4), ("model", None)),
+    "both sharded": lambda: model_parallel((2, 4), ("batch", "model")),
+}
+
+
+def trained(distribution):
+    """The kernel after training; it is really spread as asked."""
+    keras.distribution.set_distribution(distribution)
+    model = problem.model()
+    kernel = model.layers[0].kernel
+    problem.train(model)
+    return kernel.value
+
+
+# kernel, the axes inside a unit's group, and how it is sharded over a mesh of 2 x 4
+KERNELS = {
+    "dense, reduced axis": ((512, 256), 0, ("b", None)),
+    "dense, units": ((512, 256), 0, (None, "b")),
+    "dense, both": ((512, 256), 0, ("a", "b")),
+    "convolution, input channels": ((3, 3, 64, 128), (0, 1, 2), (None, None, "b", None)),
+    "convolution, filters": ((3, 3, 64, 128), (0, 1, 2), (None, None, None, "b")),
+    "convolution, both": ((3, 3, 64, 128), (0, 1, 2), (None, None, "a", "b")),
+}
+COLLECTIVE = re.compile(
+    r"= (?:\()?f32\[([\d,]*)\].*? (all-reduce|all-gather|all-to-all|collective-permute|"
+    r"reduce-scatter)(?:-start)?\("
+)
+
+
+MESH = Mesh(np.array(jax.devices()).reshape(2, 4), ("a", "b"))
+
+
+def collectives(constraint, shape, spec, out_spec):
+    """The name and number of entries of each collective in the compiled program."""
+    w = jax.device_put(
+        np.random.default_rng(0).standard_normal(shape).astype("float32"),
+        NamedSharding(MESH, PartitionSpec(*spec)),
+    )
+    out_shardings = NamedSharding(MESH, PartitionSpec(*out_spec))
+    compiled = jax.jit(constraint, out_shardings=out_shardings).lower(w).compile()
+    out = np.asarray(compiled(w))
+    text = compiled.as_text()
+    found = [
+        [name, int(np.prod([int(n) for n in size.split(",") if n]))]
+        for size, name in COLLECTIVE.findall(text)
+    ]
+    assert len(found) == len(re.findall(r"(?:all|collective|reduce)-\w+(?:-start)?\(", text)), text
+    return found, out
+
+
+def moved():
+    """For each kernel: its groups, its weights, collectives of the constraint and of a control."""
+    report = {}
+    for name, (shape, axis, spec) in KERNELS.items():
+        constraint = kn.MaxNorm(0.5, axis)
+
+        ours, out = collectives(constraint, shape, spec, spec)
+        control, _ = collectives(constraint, shape, spec, ())  # the result on every device
+        axes = (axis,) if isinstance(axis, int) else axis
+        norms = np.sqrt((out.astype("float64") ** 2).sum(axis=axes))
+        report[name] = {
+            "groups": int(norms.size),
+            "weights": int(out.size),
+            "partial sums": int(out.size) // max(shape[a] for a in axes),
+            "ours": ours,
+            "control": control,
+            "largest norm": float(norms.max()),
+        }
+    return report
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "moved":
+        import json
+
+        print(json.dumps(moved()))
+    else:
+        kernel = trained(DISTRIBUTIONS[sys.argv[1]]())
+        shards = {shard.data.shape for shard in kernel.addressable_shards}
+        problem.show(kernel=kernel, shards=sorted(shards))

@@ -1,0 +1,106 @@
+"""Several devices: constrained training agrees with float64, and weights stay where they are.
+
+Each run is a process of its own, with virtual devices, under the backend of this session.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from devices import problem
+
+SCRIPTS = pathlib.Path(__file__).parent / "devices"
+RUNS = {
+    "jax": [
+        ("jax_meshes.py", name)
+        for name in ("data parallel", "units sharded", "reduced axis sharded", "both sharded")
+    ],
+    "tensorflow": [("tensorflow_mirrors.py", "")],
+    "torch": [("torch_processes.py", "{folder}")],
+}[keras.backend.backend()]
+
+
+def output_of(*arguments):
+    """What a process of its own prints, where JAX has eight virtual devices."""
+    eight = "--xla_force_host_platform_device_count=8"
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"XLA_FLAGS": eight, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def run(script, argument):
+    return json.loads(output_of(SCRIPTS / script, argument)[-1])
+
+
+def assert_is_the_solution(kernel):
+    # 5 steps, each a float32 sum of 64 and of 16 products: 5 * (4 + log2 64) * eps at the scale of
+    # the largest weight.
+    expected = problem.expected()
+    error = np.abs(np.asarray(kernel) - expected).max()
+    assert error <= problem.STEPS * 10 * 2.0**-23 * np.abs(expected).max(), error
+    assert np.linalg.norm(kernel, axis=0).max() <= problem.BOUND * (1 + 10 * 2.0**-23)
+
+
+def test_the_problem_needs_its_constraint():
+    """Most units end on their bound, so that a run without the constraint would be seen."""
+    norms = np.linalg.norm(problem.expected(), axis=0)
+    assert (norms > 0.999 * problem.BOUND).mean() > 0.5
+    model = problem.model()
+    problem.train(model)
+    assert_is_the_solution(keras.ops.convert_to_numpy(model.layers[0].kernel))
+
+
+@pytest.mark.parametrize(("script", "argument"), RUNS)
+def test_training_on_several_devices(script, argument, tmp_path):
+    found = run(script, argument.format(folder=tmp_path))
+    shards = {
+        "data parallel": [[64, 32]],
+        "units sharded": [[64, 8]],
+        "reduced axis sharded": [[16, 32]],
+        "both sharded": [[32, 8]],
+    }
+    assert found.pop("shards", shards.get(argument)) == shards.get(argument)
+    for kernel in found.values():
+        assert_is_the_solution(kernel)
+    first, *others = found.values()
+    assert all(other == first for other in others), "the copies differ"
+
+
+def test_the_page_about_scaling_runs(tmp_path):
+    heading = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
+    page = (SCRIPTS.parents[1] / "docs" / "scaling.md").read_text("utf-8")
+    (section,) = re.findall(
+        rf"^## {heading[keras.backend.backend()]}: .*?```python\n(.*?)```", page, re.M | re.S
+    )
+    script = tmp_path / "train.py"
+    script.write_text(section)
+    processes = keras.backend.backend() == "torch"
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2"] if processes else []
+    norms = [float(line) for line in output_of(*launch, script)]
+    # The largest unit is on its bound, up to the rounding of a norm of 64 weights.
+    assert norms == pytest.approx([0.5] * (2 if processes else 1), rel=10 * 2.0**-23)
+
+
+if keras.backend.backend() == "jax":
+
+    def test_no_collective_moves_a_weight():
+        """The compiled program sends norms between devices; the control, which gathers, weights."""
+        for name, report in run("jax_meshes.py", "moved").items():
+            # The longest axis inside a group is summed first, and what it leaves may be sent.
+            sent = [size for _, size in report["ours"]]
+            assert max(sent, default=0) <= report["partial sums"] < report["weights"] / 32, name
+            assert bool(sent) == ("units" not in name and "filters" not in name), (name, report)
+            assert any(size == report["weights"] for _, size in report["control"]), (name, report)
+            assert report["largest norm"] <= 0.5 * (1 + 16 * 2.0**-23)
