@@ -164,4 +164,5 @@ def benchmarks(session, backend):
     variables = environment(backend)
     session.run("python", "-P", "benchmarks/import_time.py", env=variables)
     session.run("python", "-P", "benchmarks/thresholds.py", env=variables)
+    session.run("python", "-P", "benchmarks/whole_models.py", env=variables)
     session.run("python", "-P", "benchmarks/constraints.py", *session.posargs, env=variables)

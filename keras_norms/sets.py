@@ -1,5 +1,6 @@
 """Sets of any make: one view of our constraints, Keras' own, and plain callables."""
 
+import itertools
 import math
 
 import keras
@@ -13,6 +14,9 @@ from keras_norms.precision import lift
 
 # The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+
+# The most entries of a weight that are looked at together: 8 MiB of float32.
+PART = 2**21
 
 
 def projected(constraint, w):
@@ -36,18 +40,34 @@ def norms_of(w, axes):
         w: A variable, tensor or array.
         axes: The axes inside a group.
     """
-    w, _ = lift(w)
-    return ops.convert_to_numpy(l2(w, axes)).ravel()
+    return _numbers(lambda part: l2(part, axes), _parts(w, axes))
 
 
 def excess_of(constraint, w):
-    """How far outside its set each group is: the distance to `projected`, a flat NumPy array."""
-    w, _ = lift(w)
+    """How far outside its set each group is, as a flat NumPy array in the order of `norms_of`."""
+    axes = inside_axes(constraint, len(w.shape))
     if isinstance(constraint, Constraint):
-        excess = constraint.excess(w)
-    else:
-        excess = l2(w - constraint(w), inside_axes(constraint, len(w.shape)))
-    return np.ravel(ops.convert_to_numpy(excess))
+        return _numbers(constraint.excess, _parts(w, axes))
+    whole = [lift(w)[0]]  # what a function of the user's looks at is not known
+    return _numbers(lambda part: l2(part - constraint(part), axes), whole)
+
+
+def _parts(w, axes):
+    """A weight as tensors of float32 or float64, of some groups each: sums need copies of them."""
+    w = ops.convert_to_tensor(w)
+    outside = [a for a in range(len(w.shape)) if a not in axes]
+    count = math.ceil(math.prod(w.shape) / PART)
+    if count < 2 or not outside:
+        return [lift(w)[0]]
+    cut = max(outside, key=lambda a: w.shape[a])
+    edges = [i * w.shape[cut] // count for i in range(count + 1)]
+    before = (slice(None),) * cut
+    return (lift(w[(*before, slice(*edge))])[0] for edge in itertools.pairwise(edges))
+
+
+def _numbers(function, parts):
+    """What a function says of each group, of one part of a weight after the other."""
+    return np.concatenate([np.ravel(ops.convert_to_numpy(function(part))) for part in parts])
 
 
 def worst_excess(constraint, w):

@@ -11,7 +11,7 @@ import pytest
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
-from keras_norms import findings
+from keras_norms import findings, sets
 
 theirs = keras.constraints
 
@@ -353,6 +353,19 @@ def test_norms_are_those_of_numpy_and_nothing_changes(name):
         np.testing.assert_allclose(np.sort(weight.norms), np.sort(expected.ravel()), rtol=1e-6)
     for before, variable in zip(start, model.variables, strict=True):
         np.testing.assert_array_equal(before, keras.ops.convert_to_numpy(variable))
+
+
+def test_a_weight_is_looked_at_in_parts(monkeypatch):
+    """Whatever the size of the parts, each group is measured whole."""
+    model = BUILDERS["convolutional"]()
+    for variable in kernels(model).values():
+        variable.constraint = kn.MaxNorm(0.25, axis=0)
+    wholes = kn.audit(model)
+    monkeypatch.setattr(sets, "PART", 16)
+    parts = kn.audit(model)
+    for whole, part in zip(wholes.weights, parts.weights, strict=True):
+        np.testing.assert_allclose(np.sort(part.norms), np.sort(whole.norms), rtol=1e-6)
+        assert part.excess == pytest.approx(whole.excess, rel=1e-6)
 
 
 def test_penalties_and_their_shares():
