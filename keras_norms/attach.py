@@ -10,6 +10,7 @@ import warnings
 from keras_norms.averages import project_averages
 from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
+from keras_norms.fixes import title
 from keras_norms.persistence import lost_on_save
 from keras_norms.regularizers import get as get_regularizer
 from keras_norms.regularizers import is_for_activations
@@ -38,9 +39,9 @@ class Change:
     saved: bool
 
     def __str__(self):
-        line = f"{self.path} {self.shape}: {self.after}"
+        line = f"{self.path} {self.shape}: {title(self.after)}"
         if self.before is not None and self.before != self.after:
-            line += f", in place of {self.before}"
+            line += f", in place of {title(self.before)}"
         return line if self.saved else f"{line}, lost when the model is saved"
 
 

@@ -85,7 +85,7 @@ def _without_axis(constraint):
 
 
 def _written(setting):
-    """The expression that makes a setting, without its defaults; None if it is not all ours."""
+    """The expression that makes a setting; None if it is not all ours."""
     if setting is None:
         return "None"
     name = type(setting).__name__
@@ -100,8 +100,8 @@ def _written(setting):
 
 
 def _argument(field, value):
-    """`name=value`; empty for the default, None for what is not ours."""
-    if value == field.default:
+    """`name=value`; empty for the usual axis or order, None for what is not ours."""
+    if field.name in ("axis", "ord") and value == field.default:
         return ""
     if not callable(value):
         return f"{field.name}={value!r}"

@@ -5,6 +5,8 @@ import pathlib
 import re
 from collections import Counter
 
+from test_audit import TRAPS
+
 from keras_norms.testing.cases import load_cases, packaged_cases
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -36,6 +38,13 @@ def test_the_listed_failures_of_keras_are_cases():
 def test_every_requirement_is_explained():
     page = (ROOT / "conformance" / "README.md").read_text("utf-8")
     assert set(re.findall(r"KN-[A-Z0-9]+-[0-9]{3}", page)) == REQUIREMENTS
+
+
+def test_every_finding_is_explained():
+    page = (ROOT / "docs" / "whole-models.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([a-z-]+) \| (x?) ?\| ", page, re.MULTILINE)
+    severities = {name.split(",")[0]: severity for name, (severity, *_) in TRAPS.items()}
+    assert {code: "error" if x else "warning" for code, x in rows} == severities
 
 
 def test_the_test_command_is_the_one_that_ci_runs():
