@@ -100,7 +100,9 @@ def tests(session, backend):
     session.run("python", "-P", "-c", code, env=variables)
     pages = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
     pytest = ["python", "-P", "-m", "pytest", "-q"]
-    session.run(*pytest, *(session.posargs or ["tests"]), env=variables)
+    # One process per core, which take what is left from each other: some tests train for long.
+    spread = ["-n", "auto", "--dist", "worksteal"]
+    session.run(*pytest, *(session.posargs or ["tests", *spread]), env=variables)
     if not session.posargs:
         examples = ["--doctest-modules", "--doctest-glob=*.md"]
         session.run(*pytest, *examples, "--pyargs", "keras_norms", *pages, env=variables)

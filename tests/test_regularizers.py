@@ -59,7 +59,7 @@ def slope_of_cosines(w):
         (kn.L1L2(0.5, 0.25), lambda w: 0.5 * np.sign(w) + 0.5 * w),
         (kn.OrthogonalRegularizer(1.0, "columns"), slope_of_cosines),
     ],
-    ids=repr,
+    ids=lambda value: value.__name__ if hasattr(value, "__name__") else repr(value),
 )
 def test_gradients(penalty, exact):
     # The central differences are good to 1e-9; in float32 a slope of up to 1 is the sum of up to
