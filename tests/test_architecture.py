@@ -20,6 +20,7 @@ ORDER = [
     "projections",
     "thresholds",
     "config",
+    "constraint",
     "constraints",
     "regularizers",
     "sets",
