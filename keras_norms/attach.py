@@ -12,10 +12,11 @@ from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.fixes import title
 from keras_norms.persistence import lost_on_save
+from keras_norms.regularizers import Regularizer, is_for_activations
 from keras_norms.regularizers import get as get_regularizer
-from keras_norms.regularizers import is_for_activations
 from keras_norms.sets import projected
-from keras_norms.weights import layers_of, select, weights_of
+from keras_norms.settings import put, renew_steps
+from keras_norms.weights import select, weights_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,8 @@ def constrain(model, constraint, where=None, axis="unit"):
 
     By default every kernel has one norm per unit, with the axes that its layer needs; embedding
     tables are named by `where=keras.layers.Embedding`. It may be called before or after `compile`
-    and `fit`, but not while `fit` runs. It replaces what a weight had.
+    and `fit`, and by a callback when an epoch begins or ends; models that have layers in common
+    with this one see it too. It replaces what a weight had.
 
     Args:
         model: A built Keras model or layer.
@@ -201,8 +203,8 @@ def _selected(model, setting, where):
     """The weights to set, none of which Keras would pass over."""
     if setting is None and where is None:
         raise ValueError(
-            "Removing needs an explicit `where`, for example `where=keras.layers.Layer`, which is "
-            "every kernel and embedding table. Received: None and where=None"
+            'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
+            "Received: None and where=None"
         )
     chosen = select(weights_of(model), where)
     refused = [w for w in chosen if w.obstacle] if setting is not None else []
@@ -231,8 +233,7 @@ def _has_no_axis_of_its_own(constraint):
             f'one of them, or `axis="own"`. Received: {constraint!r}'
         )
     for each in getattr(constraint, "constraints", (constraint,)):  # the members of a Chain
-        default = {f.name: f.default for f in dataclasses.fields(each)}.get("axis", each.axis)
-        if each.axis != default:
+        if each.axis != getattr(type(each), "axis", None):
             raise ValueError(
                 "The constraint has an axis of its own. Leave it out, for one norm per unit "
                 '(`axis="unit"`), or keep it (`axis="own"`). '
@@ -254,14 +255,12 @@ def _along_units(constraint, weight):
 
 
 def _set(model, settings, kind):
-    """Set variables and layers, drop the compiled steps, and say what was done."""
+    """Put the settings on, have the steps made anew, and say what was done."""
     before = [getattr(weight.variable, kind) for weight, _ in settings]
     for weight, setting in settings:
-        setattr(weight.variable, kind, setting)
-        for layer, attribute in weight.holders(kind)[:1]:
-            setattr(layer, attribute, setting)
-    _set_shared(weights_of(model), kind)
-    drop_steps(model)
+        _try(setting, weight)
+    put(weights_of(model), settings, kind)
+    renew_steps(model)
     lost = {id(w.variable) for w in lost_on_save(model, [w for w, _ in settings], kind)}
     changes = Changes(
         Change(
@@ -278,27 +277,26 @@ def _set(model, settings, kind):
         paths = [change.path for change in changes if not change.saved]
         warnings.warn(
             f"The {kind} of {', '.join(paths)} will be lost when the model is saved, because no "
-            f"layer's config can hold it. After loading, set it again, by the same call.",
+            "config can hold it. After loading, set it again, by the same call.",
             stacklevel=3,
         )
     return changes
 
 
-def _set_shared(weights, kind):
-    """An attribute that several weights share holds their setting, if they have one in common."""
-    sharing: dict = {}
-    for weight in weights:
-        for layer, attribute in weight.holders(kind)[1:]:
-            sharing.setdefault((id(layer), attribute), (layer, []))[1].append(weight)
-    for (_, attribute), (layer, members) in sharing.items():
-        first = getattr(members[0].variable, kind)
-        if all(getattr(w.variable, kind) == first for w in members):
-            setattr(layer, attribute, first)
-
-
-def drop_steps(model):
-    """Forget the compiled steps of a model and of those inside; the next `fit` makes new ones."""
-    for layer, _ in layers_of(model):
-        for step in ("train_function", "test_function"):
-            if hasattr(layer, step):
-                setattr(layer, step, None)
+def _try(setting, weight):
+    """Refuse what cannot be applied, before anything is changed."""
+    if setting is None or isinstance(setting, (Constraint, Regularizer)):
+        return  # whose parameters are checked already
+    try:
+        result = setting(weight.variable)
+    except Exception as error:
+        # A function of the user's, or a constraint of Keras, fails in its own way on each backend.
+        raise ValueError(
+            f"{title(setting)} cannot be applied to {weight.path}, of shape "
+            f"{tuple(weight.variable.shape)}: {error}"
+        ) from error
+    if tuple(result.shape) not in ((), tuple(weight.variable.shape)):
+        raise ValueError(
+            f"{title(setting)} must keep the shape {tuple(weight.variable.shape)} of "
+            f"{weight.path}. Received: shape={tuple(result.shape)}"
+        )

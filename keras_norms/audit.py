@@ -5,6 +5,7 @@ import html
 import io
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -26,7 +27,8 @@ class WeightReport:
         norms: The Euclidean norm of each unit, a NumPy array; of the whole weight if its layout
             is elementwise or unknown.
         constraint: The constraint that Keras applies, or None.
-        excess: How far outside its set the worst group is; 0.0 inside, up to rounding.
+        excess: How far outside its set the worst group is; 0.0 inside, up to rounding; None
+            without a constraint.
         regularizer: The regularizer that Keras applies, or None.
         penalty: What that adds to the loss; None without, or if the weight is frozen.
     """
@@ -36,7 +38,7 @@ class WeightReport:
     words: str | None
     norms: Any
     constraint: Any
-    excess: float
+    excess: float | None
     regularizer: Any
     penalty: float | None
 
@@ -78,20 +80,20 @@ class Audit:
                     "shape": list(w.shape),
                     "layout": w.words,
                     "groups": len(w.norms),
-                    "norm": dict(zip(("min", "median", "max"), _known(w.norms), strict=True)),
+                    "norm": dict(zip(_THREE, map(_json, _three(w.norms)), strict=True)),
                     "constraint": w.constraint and title(w.constraint),
-                    "excess": w.excess,
+                    "excess": _json(w.excess),
                     "regularizer": w.regularizer and title(w.regularizer),
-                    "penalty": w.penalty,
-                    "share": self.share(w.penalty),
+                    "penalty": _json(w.penalty),
+                    "share": _json(self.share(w.penalty)),
                 }
                 for w in self.weights
             ],
             "activities": [
-                {"path": path, "penalty": value, "share": self.share(value)}
+                {"path": path, "penalty": _json(value), "share": _json(self.share(value))}
                 for path, value in self.activities.items()
             ],
-            "loss": self.loss,
+            "loss": _json(self.loss),
             "findings": [dataclasses.asdict(f) for f in self.findings],
         }
 
@@ -173,7 +175,7 @@ class Audit:
                     str(len(w.norms)),
                     " ".join(map(_number, _three(w.norms))),
                     title(w.constraint) if w.constraint else "",
-                    _number(w.excess) if w.constraint else "",
+                    _number(w.excess),
                     title(w.regularizer) if w.regularizer else "",
                     _number(w.penalty),
                     _percent(self.share(w.penalty)),
@@ -222,11 +224,12 @@ def audit(model, x=None, y=None, progress=None):
     reports, worst = [], []
     for weight in weights if progress is None else progress(weights):
         variable = weight.variable
-        excess = 0.0 if variable.constraint is None else worst_excess(variable.constraint, variable)
-        worst.append(excess)
-        if variable.constraint is None and variable.regularizer is None and weight.words == "*":
-            continue
-        reports.append(_report(weight, excess))
+        report = _report(weight)
+        finite = np.isfinite(report.norms).all() or weight.obstacle == "quantized"
+        worst.append(report.excess if finite else np.nan)
+        plain = variable.constraint is None and variable.regularizer is None
+        if not (plain and weight.words == "*"):
+            reports.append(report)
     activities, loss = ({}, None) if x is None else _on_data(model, x, y)
     return Audit(
         name=model.name,
@@ -237,14 +240,15 @@ def audit(model, x=None, y=None, progress=None):
     )
 
 
-def _report(weight, excess):
+def _report(weight):
     variable = weight.variable
     if weight.obstacle == "quantized":  # integers, whose norm is not the weight's
         norms = np.array([np.nan])
-    elif weight.words and "unit" in weight.words:
-        norms = norms_of(variable, weight.unit_axes)
     else:
-        norms = norms_of(variable, tuple(range(len(variable.shape))))
+        norms = norms_of(variable, weight.norm_axes)
+    excess = None
+    if variable.constraint is not None:
+        excess = worst_excess(variable.constraint, variable)
     penalty = None
     if variable.regularizer is not None and variable.trainable:
         penalty = float(ops.convert_to_numpy(variable.regularizer(variable)))
@@ -262,18 +266,34 @@ def _report(weight, excess):
 
 def _on_data(model, x, y):
     """The penalty of each layer's outputs on a batch, and the loss if there are targets."""
-    outputs = model(x, training=False)
-    paths = {p.path for p in penalties_of(model)}
-    activities = {}
+    x = keras.tree.map_structure(ops.convert_to_tensor, x)
+    # Random numbers, metrics and the states of recurrent layers, which are not to move.
+    states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
     for layer, _ in layers_of(model):
-        path = f"{layer.path or layer.name}/activity"
-        if path in paths:
-            values = [float(ops.convert_to_numpy(each)) for each in layer._get_own_losses()]
-            activities[path] = sum(values)
-    if y is None:
-        return activities, None
-    loss = model.compute_loss(x=x, y=ops.convert_to_tensor(y), y_pred=outputs, training=False)
-    return activities, float(ops.convert_to_numpy(loss))
+        if getattr(layer, "stateful", False):  # which Keras does not list among the variables
+            states += keras.tree.flatten(layer.states)
+    before = [ops.copy(state.value) for state in states]
+    paths = {penalty.path for penalty in penalties_of(model)}
+    loss = None
+    try:
+        outputs = model(x, training=False)
+        activities = {}
+        for layer, _ in layers_of(model):
+            path = f"{layer.path or layer.name}/activity"
+            if path in paths:
+                values = [float(ops.convert_to_numpy(each)) for each in layer._get_own_losses()]
+                activities[path] = sum(values)
+        if y is not None:
+            y = keras.tree.map_structure(ops.convert_to_tensor, y)
+            total = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
+            loss = float(ops.convert_to_numpy(total))
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+    return activities, loss
+
+
+_THREE = ("min", "median", "max")
 
 
 def _three(norms):
@@ -283,9 +303,9 @@ def _three(norms):
     return tuple(float(f(norms)) for f in (np.min, np.median, np.max))
 
 
-def _known(norms):
-    """The same with None for NaN, which JSON lacks."""
-    return [None if np.isnan(value) else value for value in _three(norms)]
+def _json(value):
+    """None for NaN and infinity, which JSON lacks."""
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _number(value):

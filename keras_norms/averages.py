@@ -5,10 +5,15 @@ from keras import ops
 from keras_norms.sets import projected
 
 
+def optimizers_of(optimizer):
+    """The optimizers that update weights: those inside a LossScaleOptimizer or MultiOptimizer."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return getattr(optimizer, "optimizers", [optimizer])
+
+
 def averages_of(optimizer):
     """The variables of an optimizer, each with its moving average, if it keeps some."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-    for each in getattr(optimizer, "optimizers", [optimizer]):  # of a MultiOptimizer
+    for each in optimizers_of(optimizer):
         averages = getattr(each, "_model_variables_moving_average", None)
         if averages:
             yield from zip(each._trainable_variables, averages, strict=True)

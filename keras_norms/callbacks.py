@@ -7,12 +7,12 @@ import re
 import keras
 from keras import ops
 
-from keras_norms.attach import drop_steps, project
+from keras_norms.attach import project
 from keras_norms.penalties import penalties_of
-from keras_norms.precision import lift
 from keras_norms.regularizers import Regularizer
 from keras_norms.sets import excess_of, inside_axes, norms_of
-from keras_norms.weights import select, weights_of
+from keras_norms.settings import renew_steps
+from keras_norms.weights import select, unique, weights_of
 
 # A group counts as on its bound if growing by this much would take it out of its set. More than the
 # rounding of bfloat16, which is 0.4 %.
@@ -83,7 +83,9 @@ class NormHistory(keras.callbacks.Callback):
     and `CSVLogger` write them, if they come after this one in the list; so does the progress bar,
     unless `verbose=0`. The keys, for each weight's path:
 
-    - "mean_norm/path" and "max_norm/path": over the norms of its units.
+    - "mean_norm/path" and "max_norm/path": over the norms of its units; the norm of the whole
+      weight if it is elementwise, or of a layer without a layout. Of weights with the same path,
+      the second has the path with ":2", and so on.
     - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
       if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
     - "penalty/path", if it has a regularizer: what that adds to the loss.
@@ -118,8 +120,9 @@ class NormHistory(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds the norms and penalties to the logs."""
-        for weight in self._weights:
-            logs.update({f"{key}/{weight.path}": value for key, value in _measures(weight).items()})
+        paths = unique([weight.path for weight in self._weights])
+        for path, weight in zip(paths, self._weights, strict=True):
+            logs.update({f"{key}/{path}": value for key, value in _measures(weight).items()})
 
 
 def _has_setting(layer, variable):
@@ -129,13 +132,13 @@ def _has_setting(layer, variable):
 def _measures(weight):
     """The numbers of one weight, by the name that they have in the logs."""
     variable = weight.variable
-    norms = norms_of(variable, () if weight.words in (None, "*") else weight.unit_axes)
+    norms = norms_of(variable, weight.norm_axes)
     measures = {"mean_norm": float(norms.mean()), "max_norm": float(norms.max())}
     if variable.constraint is not None:
-        grown = lift(variable)[0] * (1 + GROWTH)
         axes = inside_axes(variable.constraint, len(variable.shape))
+        excess = excess_of(variable.constraint, variable, times=1 + GROWTH)
         # Keras' own constraints shrink what is inside, by less than half the growth.
-        outside = excess_of(variable.constraint, grown) > GROWTH / 2 * norms_of(grown, axes)
+        outside = excess > GROWTH / 2 * norms_of(variable, axes)
         measures["on_bound"] = float(outside.mean())
     if variable.regularizer is not None:
         measures["penalty"] = float(ops.convert_to_numpy(variable.regularizer(variable)))
@@ -186,17 +189,20 @@ class FactorSchedule(keras.callbacks.Callback):
         self.where = where
         self.field = field
 
-    def on_train_begin(self, logs=None):
-        """Finds the penalties."""
+    def _find(self):
         found = penalties_of(self.model)
-        self._penalties = [p for p in found if self.where is None or re.search(self.where, p.path)]
-        if not self._penalties:
+        chosen = [p for p in found if self.where is None or re.search(self.where, p.path)]
+        if not chosen:
             paths = ", ".join(p.path for p in found) or "none"
             raise ValueError(
                 f"`where` must select a penalty; the model has {paths}. "
                 f"Received: where={self.where!r}"
             )
-        for penalty in self._penalties:
+        return chosen
+
+    def on_train_begin(self, logs=None):
+        """Looks whether there are penalties with that factor."""
+        for penalty in self._find():
             _factor_field(penalty, self.field)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -205,15 +211,14 @@ class FactorSchedule(keras.callbacks.Callback):
         if not isinstance(factor, numbers.Real):
             raise TypeError(f"`schedule` must return a number. Received: {factor!r}")
         changed = False
-        for penalty in self._penalties:
+        for penalty in self._find():
             old = penalty.regularizer
             new = dataclasses.replace(old, **{_factor_field(penalty, self.field): factor})
             if new != old:
                 penalty.set(new)
                 changed = True
         if changed:
-            drop_steps(self.model)
-            self.model.make_train_function(force=True)
+            renew_steps(self.model)
 
 
 def _factor_field(penalty, field):

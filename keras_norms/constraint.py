@@ -92,9 +92,11 @@ class Constraint(Configured, keras.constraints.Constraint):
         return canonical_axes(self.axis, rank)
 
     def _project(self, w, axes):
-        raise NotImplementedError(
-            f"{type(self).__name__} must define `_project(w, axes)`, or override `__call__`."
-        )
+        if type(self).__call__ is Constraint.__call__:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define `_project(w, axes)`, or override `__call__`."
+            )
+        return self(w)
 
     def _step(self, w, axes):
         return self._project(w, axes)

@@ -10,9 +10,17 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_norms.averages import averages_of, value_of
-from keras_norms.constraints import Constraint
-from keras_norms.fixes import SETTERS, as_it_is, one_norm_per_unit, reach, title
+from keras_norms.averages import averages_of, optimizers_of, value_of
+from keras_norms.constraints import Chain, Constraint
+from keras_norms.fixes import (
+    SETTERS,
+    after_loading,
+    as_it_is,
+    one_norm_per_unit,
+    ours,
+    reach,
+    title,
+)
 from keras_norms.persistence import lost_on_save
 from keras_norms.regularizers import BatchMean, OrthogonalRegularizer
 from keras_norms.sets import EPS, inside_axes, worst_excess
@@ -44,9 +52,10 @@ def findings_of(model, weights, worst):
     Args:
         model: A built Keras model or layer.
         weights: Its weights, from `keras_norms.weights.weights_of`.
-        worst: For each weight how far outside its set it is, 0 if it is inside or has none.
+        worst: For each weight how far outside its set it is, 0.0 if it is inside, NaN if it or
+            its norm is not finite, and None without a constraint.
     """
-    found = [f for each in zip(weights, worst, strict=True) for f in violated(*each)]
+    found = [f for each in zip(weights, worst, strict=True) for f in _measured(*each)]
     found += [finding for weight in weights for check in _OF_WEIGHTS for finding in check(weight)]
     found += [finding for check in _OF_MODELS for finding in check(model, weights)]
     return sorted(found, key=lambda finding: finding.severity)  # "error" < "warning"
@@ -55,7 +64,7 @@ def findings_of(model, weights, worst):
 def wrong_axis(weight):
     """A norm is not of one unit: Keras' `axis=0` on a convolution, or on an embedding table."""
     constraint = weight.variable.constraint
-    if weight.words in (None, "*") or not _has_known_axis(constraint):
+    if weight.obstacle or not weight.has_units or not _has_known_axis(constraint):
         return
     for each in getattr(constraint, "constraints", (constraint,)):
         shape = tuple(weight.variable.shape)
@@ -96,7 +105,7 @@ def not_applied(weight):
     for kind in SETTERS:
         for layer, attribute in weight.holders(kind)[:1]:
             says, does = getattr(layer, attribute), getattr(weight.variable, kind)
-            if says is None or says == does or weight.obstacle == "lora":
+            if says is None or says == does or weight.obstacle in ("lora", "frozen"):
                 continue
             if weight.obstacle == "quantized":  # which took it away without a word
                 yield Finding(
@@ -131,12 +140,32 @@ def lora(weight):
         )
 
 
+def _measured(weight, worst):
+    if worst is not None and np.isnan(worst):
+        yield from not_finite(weight)
+    else:
+        yield from violated(weight, worst)
+
+
+def not_finite(weight):
+    """NaN or infinity, which no constraint brings back."""
+    place = f"{reach(weight.layer, weight.inside)}.{weight.name}"
+    yield Finding(
+        "not-finite",
+        "error",
+        weight.path,
+        "a norm of it is NaN or infinite, which no constraint mends; lower the learning rate, and "
+        "start from other weights",
+        f"{place}.assign(keras.initializers.GlorotUniform()({place}.shape))  # or load weights",
+    )
+
+
 def violated(weight, worst):
     """A weight is outside its set now; if it is frozen, it stays there."""
     constraint = weight.variable.constraint
-    if constraint is None or worst == 0 or weight.obstacle in ("lora", "quantized"):
+    if not worst or weight.obstacle in ("lora", "quantized"):  # 0, or None without a constraint
         return
-    if getattr(constraint, "rate", 1) < 1 and weight.obstacle is None:
+    if _rate(constraint) < 1 and weight.obstacle is None:
         return  # it comes near step by step
     outside = f"a group is {worst:.3g} outside {title(constraint)}"
     if weight.obstacle == "frozen":
@@ -166,7 +195,7 @@ def half_precision(weight):
 def for_activations(weight):
     """A penalty of a batch on a weight, which has none."""
     regularizer = weight.variable.regularizer
-    if isinstance(regularizer, BatchMean):
+    if isinstance(regularizer, BatchMean) and not weight.obstacle:
         yield Finding(
             "batch-of-weights",
             "warning",
@@ -180,9 +209,8 @@ def for_activations(weight):
 def unreachable(weight):
     """More vectors than dimensions cannot all be orthogonal."""
     regularizer = weight.variable.regularizer
-    if not isinstance(
-        regularizer, (OrthogonalRegularizer, keras.regularizers.OrthogonalRegularizer)
-    ):
+    theirs = keras.regularizers.OrthogonalRegularizer
+    if weight.obstacle or not isinstance(regularizer, (OrthogonalRegularizer, theirs)):
         return
     columns = weight.variable.shape[-1]
     rows = int(np.prod(weight.variable.shape)) // max(columns, 1)
@@ -203,7 +231,7 @@ def unreachable(weight):
 def unknown_layout(weight):
     """A norm whose axis cannot be judged, because the layer's layout is not known."""
     constraint = weight.variable.constraint
-    if weight.words is not None or not weight.name or not _has_known_axis(constraint):
+    if weight.words or not weight.name or not _has_known_axis(constraint):
         return
     rank = len(weight.variable.shape)
     if inside_axes(constraint, rank):
@@ -224,31 +252,51 @@ def dropped_activity_penalty(model, weights):
     for layer, inside in layers_of(model):
         if layer.activity_regularizer is None:
             continue
-        stepping = (layers.TimeDistributed, layers.RNN)
+        stepping = (layers.TimeDistributed, layers.RNN) if _IS_STATELESS else layers.TimeDistributed
         wrapper = next((x for x in inside[::-1] if isinstance(x, stepping)), None)
         if wrapper is not None:
-            this, outer = reach(layer, inside), reach(wrapper, inside)
             yield Finding(
                 "activity-dropped",
                 "error",
                 f"{layer.path}/activity",
-                f"{type(wrapper).__name__} runs this layer step by step, and Keras loses its "
-                f"penalty, or fails, by backend; on {wrapper.name} itself it counts",
-                f"{outer}.activity_regularizer, {this}.activity_regularizer = "
-                f"{this}.activity_regularizer, None",
+                f"{type(wrapper).__name__} runs this layer step by step, and `fit` loses its "
+                f"penalty; on {wrapper.name} itself, if the outputs are the same, it counts",
+                _moved(layer, wrapper, inside),
             )
-        elif layer is model and inside == () and hasattr(model, "compute_loss_and_updates"):
-            # That is how a stateless trainer is known: it calls the model in a scope of its own,
-            # and reads the losses of the layers inside only.
-            shape = tuple((model.get_build_config() or {}).get("input_shape") or ())[1:]
+        elif layer is model and _IS_STATELESS:
             yield Finding(
                 "activity-dropped",
                 "error",
                 f"{layer.path}/activity",
-                "`fit` loses the penalty of the outermost model here; inside another model it "
-                "counts (and that one must be compiled)",
-                f"inputs = keras.Input({shape}); model = keras.Model(inputs, model(inputs))",
+                "`fit` loses the penalty of the outermost model here; inside another model, which "
+                "is to be compiled, it counts",
+                _enclosed(model),
             )
+
+
+# A stateless trainer, as JAX has it, calls the model in a scope of its own, and reads the losses of
+# the layers inside only; a step of an RNN is traced in another scope still.
+_IS_STATELESS = hasattr(keras.Model, "compute_loss_and_updates")
+_NEW_STEPS = "model.train_function = model.test_function = None"
+
+
+def _moved(layer, wrapper, inside):
+    """The penalty on the wrapper instead, where that has the same outputs; else none."""
+    this, outer = reach(layer, inside), reach(wrapper, inside)
+    direct = layer in (getattr(wrapper, "layer", None), getattr(wrapper, "cell", None))
+    if direct and wrapper.activity_regularizer is None:
+        return (
+            f"{outer}.activity_regularizer, {this}.activity_regularizer = "
+            f"{this}.activity_regularizer, None; {_NEW_STEPS}"
+        )
+    return f"{this}.activity_regularizer = None; {_NEW_STEPS}  # and penalise an output outside"
+
+
+def _enclosed(model):
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if isinstance(shape, tuple) and all(isinstance(n, (int, type(None))) for n in shape):
+        return f"inputs = keras.Input({shape[1:]}); model = keras.Model(inputs, model(inputs))"
+    return "model.activity_regularizer = None  # and penalise the outputs of a layer inside"
 
 
 def averages(model, weights):
@@ -274,20 +322,34 @@ def averages(model, weights):
 def repeated_rate(model, weights):
     """A rate below 1 acts in every micro-step of an accumulated gradient."""
     optimizer = getattr(model, "optimizer", None)
-    steps = getattr(optimizer, "gradient_accumulation_steps", None) or 1
+    steps = max(
+        getattr(each, "gradient_accumulation_steps", None) or 1 for each in optimizers_of(optimizer)
+    )
     for weight in weights:
         constraint = weight.variable.constraint
-        rate = getattr(constraint, "rate", 1)
-        if steps > 1 and rate < 1:
-            whole = type(constraint).from_config({**constraint.get_config(), "rate": 1.0})
+        rate = _rate(constraint)
+        if steps > 1 and rate < 1 and not weight.obstacle:
             yield Finding(
                 "repeated-rate",
                 "warning",
                 weight.path,
                 f"gradient_accumulation_steps={steps} applies rate={rate} {steps} times per "
                 f"update, which makes it {1 - (1 - rate) ** steps:.3g}",
-                as_it_is("constraint", weight, whole),
+                as_it_is("constraint", weight, _whole(ours(constraint))),
             )
+
+
+def _rate(constraint):
+    """The share of the way that one step goes, the least of a chain."""
+    return min(getattr(c, "rate", 1) for c in getattr(constraint, "constraints", (constraint,)))
+
+
+def _whole(constraint):
+    """The same constraint with rate 1."""
+    if isinstance(constraint, Chain):
+        return Chain(*map(_whole, constraint.constraints))
+    has_rate = getattr(constraint, "rate", 1) < 1
+    return dataclasses.replace(constraint, rate=1.0) if has_rate else constraint
 
 
 def not_saved(model, weights):
@@ -302,8 +364,8 @@ def not_saved(model, weights):
                 "not-saved",
                 "warning",
                 weight.path,
-                f"no layer's config can hold {title(setting)}; a loaded model lacks it",
-                as_it_is(kind, weight, setting, loaded=True) + "  # after loading",
+                f"no config can hold {title(setting)}; a loaded model lacks it, or has another",
+                after_loading(kind, weight, setting),
             )
 
 

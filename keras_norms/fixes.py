@@ -12,6 +12,7 @@ from keras_norms.constraints import CLASSES as CONSTRAINTS
 from keras_norms.constraints import Chain, Constraint
 from keras_norms.regularizers import CLASSES as REGULARIZERS
 from keras_norms.regularizers import Regularizer, Sum
+from keras_norms.weights import weights_of
 
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
@@ -26,18 +27,34 @@ def one_norm_per_unit(weight):
     return f'kn.constrain(model, {along}, where={pattern(weight)}, axis="own")'
 
 
-def as_it_is(kind, weight, setting, loaded=False):
+def as_it_is(kind, weight, setting):
     """The call that sets a constraint or regularizer on one weight, as it is.
 
     Args:
         kind: "constraint" or "regularizer".
         weight: A `keras_norms.weights.Weight`.
         setting: The constraint or regularizer; None removes.
-        loaded: Whether it is for a copy that is loaded, whose paths may lack the model's name.
     """
-    own = ', axis="own"' if kind == "constraint" and setting is not None else ""
     setting = ours(setting)
-    text = _written(setting) or _held(kind, weight, setting)
+    return _call(kind, weight, _written(setting) or _held(kind, weight, setting), setting)
+
+
+def after_loading(kind, weight, setting):
+    """The same for a copy that is loaded, which has not the objects of this model."""
+    setting = ours(setting)
+    text = _written(setting)
+    if text is None:
+        try:
+            config = keras.saving.serialize_keras_object(setting)
+            keras.saving.deserialize_keras_object(config)
+            text = f"kn.{kind}s.deserialize({config!r})"
+        except Exception:  # a function of the user's: only its author knows where it is
+            return f"# after loading, call kn.{SETTERS[kind]} again as before"
+    return _call(kind, weight, text, setting, loaded=True) + "  # after loading"
+
+
+def _call(kind, weight, text, setting, loaded=False):
+    own = ', axis="own"' if kind == "constraint" and setting is not None else ""
     return f"kn.{SETTERS[kind]}(model, {text}, where={pattern(weight, loaded)}{own})"
 
 
@@ -58,11 +75,18 @@ def title(setting):
 
 
 def pattern(weight, loaded=False):
-    """The `where` that selects one weight."""
-    if loaded and weight.inside:
-        own = re.escape(weight.path.removeprefix(f"{weight.inside[0].name}/"))
+    """The `where` that selects one weight; in a loaded copy, paths may lack the model's name."""
+    path = re.escape(weight.path)
+    if not weight.inside:
+        return f'r"^{path}$"'
+    model = weight.inside[0]
+    if [w.path for w in weights_of(model)].count(weight.path) > 1:
+        place = f"layer is {reach(weight.layer, weight.inside)}"
+        return f'lambda layer, variable: {place} and variable.name == "{weight.variable.name}"'
+    if loaded:
+        own = re.escape(weight.path.removeprefix(f"{model.name}/"))
         return f'r"(^|/){own}$"'
-    return f'r"^{re.escape(weight.path)}$"'
+    return f'r"^{path}$"'
 
 
 def reach(layer, inside):

@@ -62,13 +62,15 @@ def register_layout(layer_class, **words):
     """Say what the axes of a custom layer's weights are.
 
     Args:
-        layer_class: The class of the layer; subclasses have the same layout.
+        layer_class: The class of the layer; subclasses have the same layout. What is known of
+            its other weights stays.
         **words: For each attribute that holds a weight, one word per axis, separated by spaces:
             "unit" where units are told apart, any other word inside a unit's group. "*" is
             elementwise.
 
     Raises:
         TypeError: If `layer_class` is not a class of layers, or a layout not a text.
+        ValueError: If a layout is neither "*" nor has the word "unit".
 
     Example:
     >>> import keras, keras_norms as kn
@@ -86,11 +88,17 @@ def register_layout(layer_class, **words):
             f"`layer_class` must be a subclass of keras.layers.Layer. Received: {layer_class!r}"
         )
     for name, layout in words.items():
-        if not isinstance(layout, str) or not layout.split():
+        if not isinstance(layout, str):
             raise TypeError(
                 f'`{name}` must be one word per axis, as in "in unit". Received: {layout!r}'
             )
-    _LAYOUTS[layer_class] = words
+        if layout != "*" and "unit" not in layout.split():
+            raise ValueError(
+                f'`{name}` must have the word "unit", for the axes that tell units apart, or be '
+                f'"*" if it is elementwise. Received: {layout!r}'
+            )
+    inherited = next((_LAYOUTS[c] for c in layer_class.__mro__ if c in _LAYOUTS), {})
+    _LAYOUTS[layer_class] = inherited | words
 
 
 def unit_axes(layer, weight):

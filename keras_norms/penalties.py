@@ -1,7 +1,11 @@
 """Penalties of a model: the regularizers of its weights, and of the outputs of its layers."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
 
+from keras_norms.settings import put
 from keras_norms.weights import layers_of, weights_of
 
 
@@ -11,21 +15,13 @@ class Penalty:
 
     Attributes:
         path: The weight's path, or the layer's with "/activity".
-        places: Where it is held: (object, attribute), the one that Keras applies first.
+        regularizer: The regularizer that Keras applies.
+        set: A function that puts another in its place.
     """
 
     path: str
-    places: tuple[tuple[object, str], ...]
-
-    @property
-    def regularizer(self):
-        """The regularizer that Keras applies."""
-        return getattr(*self.places[0])
-
-    def set(self, regularizer):
-        """Put another regularizer in its place."""
-        for owner, attribute in self.places:
-            setattr(owner, attribute, regularizer)
+    regularizer: Any
+    set: Callable[[Any], None]
 
 
 def penalties_of(model):
@@ -34,14 +30,23 @@ def penalties_of(model):
     Args:
         model: A built Keras model or layer.
     """
+    weights = weights_of(model)
     on_weights = [
-        Penalty(w.path, ((w.variable, "regularizer"), *w.holders("regularizer")))
-        for w in weights_of(model)
+        Penalty(w.path, w.variable.regularizer, functools.partial(_put, weights, w))
+        for w in weights
         if w.variable.regularizer is not None
     ]
     on_outputs = [
-        Penalty(f"{layer.path or layer.name}/activity", ((layer, "activity_regularizer"),))
+        Penalty(
+            f"{layer.path or layer.name}/activity",
+            layer.activity_regularizer,
+            functools.partial(setattr, layer, "activity_regularizer"),
+        )
         for layer, _ in layers_of(model)
         if layer.activity_regularizer is not None
     ]
     return on_weights + on_outputs
+
+
+def _put(weights, weight, regularizer):
+    put(weights, [(weight, regularizer)], "regularizer")

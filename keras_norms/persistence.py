@@ -5,15 +5,22 @@ Whether an attribute gets into the config depends on the layers around it, and o
 author; so this is measured, by putting a numbered mark into each attribute and looking for it.
 """
 
-import dataclasses
+import warnings
+
+import keras
 
 
-@dataclasses.dataclass
 class _Mark:
-    number: int
+    """Stands for a setting, with a number for its config; all else is the setting's."""
+
+    def __init__(self, number, setting):
+        self.number, self.setting = number, setting
 
     def __call__(self, w):
         raise AssertionError("A mark is never applied.")
+
+    def __getattr__(self, name):
+        return getattr(self.setting, name)
 
     def get_config(self):
         return {"number": self.number}
@@ -34,9 +41,9 @@ def saved_attributes(model, attributes):
     before = [getattr(layer, name) for layer, name in places]
     try:
         for number, (layer, name) in enumerate(places):
-            setattr(layer, name, _Mark(number))
+            setattr(layer, name, _Mark(number, before[number]))
         config = model.get_config()
-    except NotImplementedError:  # a subclass that has none cannot be saved whole
+    except Exception:  # a user's class may have no config, or fail in its own way: not to be saved
         config = {}
     finally:
         for (layer, name), value in zip(places, before, strict=True):
@@ -70,7 +77,39 @@ def lost_on_save(model, weights, kind):
 def _comes_back(weight, kind, saved):
     """Whether the nearest attribute that is saved holds what the variable holds."""
     setting = getattr(weight.variable, kind)
-    for layer, name in weight.holders(kind):
+    holders = weight.holders(kind)
+    for layer, name in holders:
         if (id(layer), name) in saved:
-            return getattr(layer, name) == setting
-    return setting is None
+            return getattr(layer, name) == setting and _is_loadable(setting)
+    if setting is None or holders:
+        return setting is None
+    return _is_built_in(weight, kind, setting)
+
+
+def _is_loadable(setting):
+    """Whether Keras makes it again without being told what it is: not a function of the user's."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a lambda is unsafe
+            keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(setting))
+    except Exception:  # whatever a reader raises
+        return False
+    return True
+
+
+def _is_built_in(weight, kind, setting):
+    """Whether a layer that has no attribute for it sets it by itself when it is built."""
+    layer = weight.layer
+    try:
+        twin = type(layer).from_config(layer.get_config())
+        twin.build_from_config(layer.get_build_config())
+        (position,) = [i for i, v in enumerate(layer.variables) if v is weight.variable]
+        its = getattr(twin.variables[position], kind)
+    except Exception:  # a user's class may fail in its own way
+        return False
+    return its == setting or (type(its) is type(setting) and _config(its) == _config(setting))
+
+
+def _config(setting):
+    """What tells two constraints of Keras apart, which are equal by identity only."""
+    return setting.get_config() if hasattr(setting, "get_config") else setting

@@ -27,7 +27,8 @@ def norms_against_bounds(reports):
     for row, report in enumerate(reports):
         least, largest = bounds_of(report.constraint)
         shown = report.norms[:: math.ceil(len(report.norms) / MOST_DOTS) or 1]
-        outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))  # float32's norm
+        outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))
+        outside &= report.excess > 0  # else it is rounding
         height = row + draw.uniform(-0.3, 0.3, len(shown))
         colors = np.where(outside, "tab:red", "tab:blue")
         axes.scatter(shown, height, s=9, c=colors, alpha=0.6, linewidths=0, zorder=3)

@@ -43,12 +43,18 @@ def norms_of(w, axes):
     return _numbers(lambda part: l2(part, axes), _parts(w, axes))
 
 
-def excess_of(constraint, w):
-    """How far outside its set each group is, as a flat NumPy array in the order of `norms_of`."""
+def excess_of(constraint, w, times=1):
+    """How far outside its set each group is, as a flat NumPy array in the order of `norms_of`.
+
+    Args:
+        constraint: A constraint of any make, or a callable.
+        w: A variable, tensor or array.
+        times: A number to multiply `w` with before.
+    """
     axes = inside_axes(constraint, len(w.shape))
     if isinstance(constraint, Constraint):
-        return _numbers(constraint.excess, _parts(w, axes))
-    whole = [lift(w)[0]]  # what a function of the user's looks at is not known
+        return _numbers(lambda part: constraint.excess(part * times), _parts(w, axes))
+    whole = [lift(w)[0] * times]  # what a function of the user's looks at is not known
     return _numbers(lambda part: l2(part - constraint(part), axes), whole)
 
 
@@ -71,12 +77,14 @@ def _numbers(function, parts):
 
 
 def worst_excess(constraint, w):
-    """The largest excess of a group, and 0.0 if rounding explains it.
+    """The largest excess of a group, 0.0 if rounding explains it, and NaN if one is not finite.
 
     Rounding is what a norm of so many entries is off, and the epsilon by which a constraint of
     Keras moves what is inside.
     """
     excess = excess_of(constraint, w)
+    if not np.isfinite(excess).all():
+        return math.nan
     if not np.any(excess > 0):
         return 0.0
     axes = inside_axes(constraint, len(w.shape))

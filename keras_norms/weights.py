@@ -11,7 +11,8 @@ from typing import Any
 
 import keras
 
-from keras_norms.layouts import layout, name_of, unit_axes
+from keras_norms.layouts import layout as layout_of
+from keras_norms.layouts import name_of, unit_axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,27 +37,45 @@ class Weight:
         return self.variable.path
 
     @property
+    def layout(self):
+        """One word per axis, "*" for an elementwise weight; an unknown one raises `ValueError`."""
+        if len(self.variable.shape) == 0:
+            return "*"
+        if self.name is None:
+            raise ValueError(
+                f"No attribute of {self.layer.name} holds this weight, so it can have no layout; "
+                f'leave it out by `where`, or use `axis="own"`. Received: {self.path}'
+            )
+        return layout_of(self.layer, self.name)
+
+    @property
     def words(self):
-        """One word per axis, "*" for an elementwise weight, None if no layout is known."""
+        """The layout, None if it is unknown."""
         try:
-            return layout(self.layer, self.name)
+            return self.layout
         except ValueError:
             return None
 
     @property
     def has_units(self):
-        """Whether some axis tells units apart; an unknown layout raises `ValueError`."""
-        return "unit" in layout(self.layer, self.name).split()
+        """Whether some axis tells units apart; False if the layout is unknown."""
+        return "unit" in (self.words or "").split()
 
     @property
     def is_kernel(self):
         """Whether it has units and is no table of vectors; an unknown layout raises."""
-        return self.has_units and "dim" not in layout(self.layer, self.name).split()
+        words = self.layout.split()
+        return "unit" in words and "dim" not in words
 
     @property
     def unit_axes(self):
         """The axes inside one unit's group; an unknown layout raises `ValueError`."""
-        return unit_axes(self.layer, self.name)
+        return unit_axes(self.layer, self.name) if self.layout != "*" else ()
+
+    @property
+    def norm_axes(self):
+        """The axes that its norms go over: a unit's, or all if it has no units that are known."""
+        return self.unit_axes if self.has_units else tuple(range(len(self.variable.shape)))
 
     def holders(self, kind):
         """Where Keras may find this weight's setting when it saves, nearest first.
@@ -88,6 +107,7 @@ class Weight:
         return "lora" if getattr(self.layer, "lora_enabled", False) else "frozen"
 
 
+_Layer = keras.layers.Layer
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
@@ -136,9 +156,10 @@ def layers_of(model):
 
 
 def _variables(layer):
-    fixed = [v for v in layer._non_trainable_variables if name_of(layer, v)]
-    # Quantization moves a kernel there; a weight that was made not to be trained has no settings.
-    return [*layer._trainable_variables, *(fixed if layer.quantization_mode else [])]
+    if not layer.quantization_mode:
+        return layer._trainable_variables
+    # Quantization stops training the kernel, and adds scales and histories, which have no settings.
+    return [v for v in layer.variables if name_of(layer, v)]
 
 
 def _name(layer, variable):
@@ -174,8 +195,8 @@ def select(weights, where):
         chosen = [w for w in weights if pattern.search(w.path)]
     elif _is_class(where):
         inside = [w for w in weights if any(isinstance(x, where) for x in (w.layer, *w.inside))]
-        chosen = [w for w in inside if w.has_units]
-    elif callable(where) and not inspect.isclass(where):
+        chosen = [w for w in inside if "unit" in w.layout.split()]  # an unknown layout raises
+    elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
         chosen = [w for w in weights if where(w.layer, w.variable)]
     else:
         raise TypeError(
@@ -194,3 +215,11 @@ def select(weights, where):
 def _is_class(where):
     classes = where if isinstance(where, tuple) else (where,)
     return all(inspect.isclass(c) and issubclass(c, keras.layers.Layer) for c in classes)
+
+
+def unique(paths):
+    """The paths, of which the second of the same has ":2" at its end, and so on."""
+    seen: dict[str, int] = {}
+    for path in paths:
+        seen[path] = seen.get(path, 0) + 1
+        yield path if seen[path] == 1 else f"{path}:{seen[path]}"

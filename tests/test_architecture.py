@@ -28,6 +28,7 @@ ORDER = [
     "layouts",
     "weights",
     "persistence",
+    "settings",
     "penalties",
     "fixes",
     "attach",

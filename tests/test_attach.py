@@ -65,7 +65,38 @@ def test_control_without_new_steps_it_would_not_be_seen():
     fit(model)
     assert model.train_function is step
     quietly(kn.constrain, model, kn.MaxNorm(BOUND))
-    assert model.train_function is None
+    assert model.train_function is not step
+
+
+@pytest.mark.parametrize("part", ["inner model", "layer", "other model"])
+def test_every_model_with_the_layer_sees_it(part):
+    inner = keras.Sequential([L.Input((8,)), L.Dense(6)])
+    outer = keras.Sequential([L.Input((8,)), inner, L.Dense(2)])
+    other = keras.Sequential([L.Input((8,)), inner.layers[0]])
+    outer.compile(sgd(), "mse")
+    fit(outer)
+    outer.evaluate(*batch(outer), verbose=0)
+    kernel = inner.layers[0].kernel
+    given = {"inner model": inner, "layer": inner.layers[0], "other model": other}[part]
+    kn.constrain(given, kn.MaxNorm(BOUND))
+    kn.regularize(given, kn.L2(100.0))
+    start = outer.evaluate(*batch(outer), verbose=0)
+    assert start > 100 * (np.asarray(kernel, "float64") ** 2).sum()
+    fit(outer)
+    assert_within({kernel.path: kernel}, BOUND)
+
+
+def test_a_callback_may_constrain_between_epochs():
+    model = BUILDERS["sequential"]()
+    model.compile(sgd(), "mse")
+
+    class Later(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                kn.constrain(self.model, kn.MaxNorm(BOUND))
+
+    fit(model, epochs=3, callbacks=[Later()])
+    assert_within(kernels(model), BOUND)
 
 
 def test_a_penalty_is_added_and_removed():
@@ -255,6 +286,15 @@ def test_what_keras_would_pass_over_is_refused_and_nothing_changed(spoil, messag
         ({"constraint": kn.MaxNorm(), "where": "bias"}, ValueError, "one number per unit"),
         ({"constraint": None}, ValueError, "explicit `where`"),
         ({"constraint": 3}, TypeError, "Received: 3"),
+        ({"constraint": kn.MaxNorm(), "where": L.Dense(2)}, TypeError, "layer is mine|Received"),
+        (
+            {"constraint": keras.constraints.MaxNorm(axis=3), "axis": "own"},
+            *(ValueError, "cannot be applied to"),
+        ),
+        (
+            {"constraint": lambda w: w[:1], "axis": "own"},
+            *(ValueError, r"must keep the shape \(8, 6\)"),
+        ),
     ],
 )
 def test_bad_arguments(arguments, error, message):
@@ -277,6 +317,77 @@ def test_models_that_have_no_weights_yet_or_are_none():
         kn.regularize(BUILDERS["sequential"](), kn.BatchMean(kn.L2()) + kn.L1())
 
 
+@keras.saving.register_keras_serializable("test_attach")
+class BuiltIn(L.Layer):
+    """Sets a constraint by itself, and holds another under a name of its own."""
+
+    def __init__(self, constraint=None, **arguments):
+        super().__init__(**arguments)
+        self.constraint = kn.constraints.get(constraint)
+
+    def build(self, shape):
+        self.fixed = self.add_weight(shape=(shape[-1], 2), constraint=kn.NonNeg())
+        self.given = self.add_weight(shape=(shape[-1], 2), constraint=self.constraint)
+        self.listed = [self.add_weight(shape=(2, 2))]
+
+    def call(self, x):
+        return x @ self.fixed + x @ self.given @ self.listed[0]
+
+    def get_config(self):
+        return super().get_config() | {"constraint": kn.constraints.serialize(self.constraint)}
+
+
+def test_a_layer_that_sets_its_constraints_itself(tmp_path):
+    layer = BuiltIn(kn.UnitNorm())
+    model = keras.Sequential([L.Input((8,)), layer])
+    assert not [f for f in kn.audit(model).findings if f.code == "not-saved"]
+    model.save(tmp_path / "model.keras")
+    (loaded,) = keras.saving.load_model(tmp_path / "model.keras").layers
+    assert (loaded.fixed.constraint, loaded.given.constraint) == (kn.NonNeg(), kn.UnitNorm())
+    changes = quietly(kn.constrain, model, kn.Clip(-1, 1), where="", axis="own")
+    assert [change.saved for change in changes] == [False, False, False]
+
+
+def half(w):
+    return w * 0.5
+
+
+def test_what_keras_cannot_load_by_itself_is_not_called_saved():
+    model = BUILDERS["sequential"]()
+    changes = quietly(kn.constrain, model, half, where="kernel", axis="own")
+    assert [change.saved for change in changes] == [False, False]
+
+
+def test_a_constraint_that_is_only_called():
+    class Called(kn.constraints.Constraint):
+        def __call__(self, w):
+            return w * 0.5
+
+    model = BUILDERS["sequential"]()
+    before = np.asarray(model.layers[0].kernel)
+    quietly(kn.constrain, model, Called())
+    np.testing.assert_array_equal(np.asarray(model.layers[0].kernel), before * 0.5)
+
+
+def test_other_layers_keep_what_they_hold():
+    class Block(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.kernel_regularizer = "for later"
+            self.dense = L.Dense(2)
+
+        def build(self, shape):
+            self.dense.build(shape)
+
+        def call(self, x):
+            return self.dense(x)
+
+    block = Block()
+    model = keras.Sequential([L.Input((8,)), block, L.Dense(2, name="head")])
+    kn.regularize(model, kn.L2(0.1), where="head/kernel")
+    assert block.kernel_regularizer == "for later"
+
+
 def test_unknown_layers_are_not_passed_over():
     class Scaled(L.Dense):
         pass
@@ -292,6 +403,8 @@ def test_unknown_layers_are_not_passed_over():
     with pytest.raises(ValueError, match=r"register_layout\(Own, matrix"):
         kn.constrain(model, kn.MaxNorm())
     assert len(kn.constrain(model, kn.MaxNorm(), where=L.Dense)) == 1
+    with pytest.raises(ValueError, match='must have the word "unit"'):
+        kn.register_layout(Own, matrix="in units")
     kn.register_layout(Own, matrix="in unit")
     changes = quietly(kn.constrain, model, kn.MaxNorm(0.1))
     assert [change.path.rpartition("/")[2] for change in changes] == ["kernel", "matrix"]

@@ -240,6 +240,35 @@ def test_steps_are_made_anew_only_for_another_factor():
     assert steps[1] is not steps[2]
 
 
+def test_a_part_of_attention_leaves_the_rest_as_it_was():
+    inputs = L.Input((5, 8))
+    layer = L.MultiHeadAttention(2, 4, kernel_regularizer=kn.L2(0.1))
+    outputs = L.GlobalAveragePooling1D()(layer(inputs, inputs))
+    model = keras.Model(inputs, L.Dense(2)(outputs))
+    model.compile("sgd", "mse")
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.7, where="query/kernel")])
+    assert layer._query_dense.kernel.regularizer == kn.L2(0.7)
+    assert layer._kernel_regularizer == kn.L2(0.1)  # for all four, as they were
+
+
+def test_weights_with_the_same_path_have_keys_of_their_own():
+    parts = [keras.Sequential([L.Dense(2, name="head", kernel_constraint="non_neg")]) for _ in "ab"]
+    inputs = L.Input((8,))
+    model = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
+    for part in parts:
+        part.layers[0].kernel._path = "head/kernel"
+    model.compile("sgd", "mse")
+    recorded = fit(model, callbacks=[kn.NormHistory()]).history
+    assert {"max_norm/head/kernel", "max_norm/head/kernel:2"} <= set(recorded)
+
+
+def test_history_of_a_model_with_lora():
+    model = keras.Sequential([L.Input((8,)), L.Dense(2, kernel_regularizer=kn.L2(0.1))])
+    model.layers[0].enable_lora(2)
+    model.compile("sgd", "mse")
+    assert any("lora_kernel_a" in key for key in fit(model, callbacks=[kn.NormHistory()]).history)
+
+
 def test_where_and_field():
     model = model_with(keras.optimizers.SGD(0.0))
     first, last = model.layers[1], model.layers[2]
