@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.findings import Finding, findings_of
+from keras_norms.findings import findings_of
 from keras_norms.fixes import title
 from keras_norms.penalties import penalties_of
 from keras_norms.sets import norms_of, worst_excess
+from keras_norms.weight_findings import Finding
 from keras_norms.weights import layers_of, weights_of
 
 

@@ -32,6 +32,8 @@ ORDER = [
     "penalties",
     "fixes",
     "attach",
+    "weight_findings",
+    "model_findings",
     "findings",
     "pictures",
     "audit",

@@ -11,7 +11,7 @@ import pytest
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
-from keras_norms import findings, sets
+from keras_norms import model_findings, sets, weight_findings
 
 theirs = keras.constraints
 # Trainers of JAX call the model in a scope of its own, and lose more penalties.
@@ -271,9 +271,10 @@ def test_the_fix_for_half_precision():
 
 
 def test_every_code_has_a_trap():
-    tree = ast.parse(pathlib.Path(findings.__file__).read_text("utf-8"))
-    strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    files = [pathlib.Path(module.__file__) for module in (weight_findings, model_findings)]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    strings = {n.value for n in nodes if isinstance(n, ast.Constant)}
+    calls = [n for n in nodes if isinstance(n, ast.Call)]
     made = [c for c in calls if getattr(c.func, "id", None) == "Finding"]
     tested = {name.split(",")[0] for name in TRAPS}
     assert len(made) <= len(tested)
