@@ -449,7 +449,9 @@ def test_a_function_that_is_lost_is_not_removed_by_its_fix():
 
 def test_numbers_that_json_lacks():
     data = json.dumps(kn.audit(not_finite(np.inf)).to_dict(), allow_nan=False)
-    assert json.loads(data)["weights"][0]["norm"]["max"] is None
+    (weight,) = json.loads(data)["weights"]
+    assert weight["norm"]["max"] is None
+    assert weight["excess"] is None  # not 0, which is inside
 
 
 @pytest.mark.parametrize("name", BUILDERS)
