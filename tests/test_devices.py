@@ -87,7 +87,9 @@ def test_the_page_about_scaling_runs(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(section)
     processes = keras.backend.backend() == "torch"
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2"] if processes else []
+    launch = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"] if processes else []
+    )
     (norm,) = map(float, output_of(*launch, script))
     # The largest unit is on its bound, up to the rounding of a norm of 64 weights.
     assert norm == pytest.approx(0.5, rel=10 * 2.0**-23)
