@@ -20,6 +20,8 @@ class _Mark:
         raise AssertionError("A mark is never applied.")
 
     def __getattr__(self, name):
+        if name.startswith("__") or name == "setting":  # a copy in the making has none yet
+            raise AttributeError(name)
         return getattr(self.setting, name)
 
     def get_config(self):
