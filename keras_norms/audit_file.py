@@ -23,8 +23,7 @@ def run(options):
     except Exception as error:
         # Keras raises whatever its readers raise: for a missing, broken or foreign file, for
         # unsafe code in it, and for classes that are not registered.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"{options.file} cannot be audited: {reason[:400]}", file=sys.stderr)
+        print(f"{options.file} cannot be audited: {_line(error)}", file=sys.stderr)
         return 2
     print(_text(found, options.format))
     if options.plot:
@@ -38,6 +37,11 @@ def _text(found: Audit, form):
     return found.to_markdown() if form == "markdown" else str(found)
 
 
+def _line(error):
+    """One line of what Keras says, which may be many."""
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
 def _load(file):
     try:
         return keras.saving.load_model(file, safe_mode=True)
@@ -47,7 +51,7 @@ def _load(file):
         except Exception:
             raise error from None
         print(
-            f"Its optimizer and loss cannot be loaded, so they are not audited: {error}",
+            f"Its optimizer and loss cannot be loaded, so they are not audited: {_line(error)}",
             file=sys.stderr,
         )
         return model

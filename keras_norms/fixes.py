@@ -12,7 +12,6 @@ from keras_norms.constraints import CLASSES as CONSTRAINTS
 from keras_norms.constraints import Chain, Constraint
 from keras_norms.regularizers import CLASSES as REGULARIZERS
 from keras_norms.regularizers import Regularizer, Sum
-from keras_norms.weights import weights_of
 
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
@@ -77,14 +76,11 @@ def title(setting):
 def pattern(weight, loaded=False):
     """The `where` that selects one weight; in a loaded copy, paths may lack the model's name."""
     path = re.escape(weight.path)
-    if not weight.inside:
-        return f'r"^{path}$"'
-    model = weight.inside[0]
-    if [w.path for w in weights_of(model)].count(weight.path) > 1:
+    if weight.has_twin:
         place = f"layer is {reach(weight.layer, weight.inside)}"
         return f'lambda layer, variable: {place} and variable.name == "{weight.variable.name}"'
-    if loaded:
-        own = re.escape(weight.path.removeprefix(f"{model.name}/"))
+    if loaded and weight.inside:
+        own = re.escape(weight.path.removeprefix(f"{weight.inside[0].name}/"))
         return f'r"(^|/){own}$"'
     return f'r"^{path}$"'
 
@@ -99,6 +95,13 @@ def reach(layer, inside):
     if not inside:
         return "model"
     return f"model._flatten_layers()[{inside[0]._flatten_layers().index(layer)}]"
+
+
+def variable_of(weight):
+    """The expression for the variable, which a list or dict of its layer may hold."""
+    if weight.name is None:
+        return f"next(v for v in model.variables if v.path == {weight.path!r})"
+    return f"{reach(weight.layer, weight.inside)}.{weight.name}"
 
 
 def _without_axis(constraint):
@@ -138,4 +141,4 @@ def _held(kind, weight, setting):
     for layer, attribute in weight.holders(kind):
         if getattr(layer, attribute) == setting:
             return f"{reach(layer, weight.inside)}.{attribute}"
-    return f"{reach(weight.layer, weight.inside)}.{weight.name}.{kind}"
+    return f"{variable_of(weight)}.{kind}"

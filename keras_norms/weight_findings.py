@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_norms.constraints import Constraint
-from keras_norms.fixes import SETTERS, as_it_is, one_norm_per_unit, reach, title
+from keras_norms.fixes import SETTERS, as_it_is, one_norm_per_unit, reach, title, variable_of
 from keras_norms.regularizers import BatchMean, OrthogonalRegularizer
 from keras_norms.sets import EPS, inside_axes
 
@@ -123,7 +123,7 @@ def measured(weight, worst):
 
 def not_finite(weight):
     """NaN or infinity, which no constraint brings back."""
-    place = f"{reach(weight.layer, weight.inside)}.{weight.name}"
+    place = variable_of(weight)
     yield Finding(
         "not-finite",
         "error",

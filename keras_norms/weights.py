@@ -4,6 +4,7 @@ Keras applies what a *variable* holds, and saves what its *layer* holds. So whoe
 or compares a constraint or regularizer of a built model needs both, and they are found here.
 """
 
+import collections
 import dataclasses
 import inspect
 import re
@@ -24,12 +25,14 @@ class Weight:
         name: The layer's attribute that holds it; None if none does.
         variable: The `keras.Variable`.
         inside: The layers that enclose `layer`, the model first.
+        has_twin: Whether another weight of the model has the same path.
     """
 
     layer: Any
     name: str | None
     variable: Any
     inside: tuple[Any, ...]
+    has_twin: bool = False
 
     @property
     def path(self):
@@ -133,7 +136,10 @@ def weights_of(model):
             if id(variable) not in found or variable.path.rpartition("/")[0] == layer.path:
                 weight = Weight(layer, _name(layer, variable), variable, inside)
                 found[id(variable)] = weight
-    return list(found.values())
+    count = collections.Counter(weight.path for weight in found.values())
+    return [
+        dataclasses.replace(w, has_twin=True) if count[w.path] > 1 else w for w in found.values()
+    ]
 
 
 def layers_of(model):
