@@ -5,7 +5,7 @@ import pathlib
 import re
 from collections import Counter
 
-from test_audit import TRAPS
+from traps import TRAPS
 
 from keras_norms.testing.cases import load_cases, packaged_cases
 

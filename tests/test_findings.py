@@ -1,0 +1,244 @@
+"""Findings: every trap is found, its healthy twin is silent, and its fix works when pasted."""
+
+import ast
+import pathlib
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from traps import REBUILT, TRAPS, conv, dense, fitted, model_of, theirs
+from whole_models import BUILDERS, L, batch, fit, kernels
+
+import keras_norms as kn
+from keras_norms import model_findings, weight_findings
+
+
+def found(model):
+    return {(f.code, f.severity) for f in kn.audit(model).findings}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_the_trap_is_found_and_the_healthy_twin_is_silent(name):
+    severity, trap, healthy = TRAPS[name]
+    code = name.split(",")[0]
+    assert (code, severity) in found(trap())
+    # Initial weights may be outside, and what a user's layer is given is not saved.
+    assert found(healthy()) <= ({("not-saved", "warning")} if code == "unknown-layout" else set())
+
+
+@pytest.mark.parametrize("name", [name for name in TRAPS if name not in REBUILT])
+def test_the_fix_works_when_it_is_pasted(name, tmp_path):
+    code = name.split(",")[0]
+    model = TRAPS[name][1]()
+    fixes = {f.fix for f in kn.audit(model).findings if f.code == code}
+    if code == "not-saved":
+        model.save(tmp_path / "model.keras")
+        model = keras.saving.load_model(tmp_path / "model.keras")
+        (kernel,) = kernels(model).values()
+        assert kernel.constraint is None
+        assert kernel.regularizer is None
+        exec(*fixes, {"model": model, "kn": kn, "keras": keras})
+        assert kernel.constraint == kn.MaxNorm(9.0) or kernel.regularizer == kn.L2(0.1)
+        return
+    for fix in fixes:
+        exec(fix, {"model": model, "kn": kn, "keras": keras})
+    assert code not in {f.code for f in kn.audit(model).findings}
+
+
+def test_the_fix_for_half_precision():
+    (finding,) = kn.audit(TRAPS["half-precision"][1]()).findings
+    policy = keras.config.dtype_policy()
+    try:
+        exec(finding.fix, {"keras": keras})
+        model = dense(kernel_constraint=kn.MaxNorm(9.0))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert model.layers[0].kernel.dtype == "float32"
+    assert found(model) == set()
+
+
+def test_every_code_has_a_trap():
+    files = [pathlib.Path(module.__file__) for module in (weight_findings, model_findings)]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    strings = {n.value for n in nodes if isinstance(n, ast.Constant)}
+    calls = [n for n in nodes if isinstance(n, ast.Call)]
+    made = [c for c in calls if getattr(c.func, "id", None) == "Finding"]
+    tested = {name.split(",")[0] for name in TRAPS}
+    assert len(made) <= len(tested)
+    assert tested <= strings, "a code is tested that is not there"
+    for call in made:
+        words = {n.value for n in ast.walk(call.args[0]) if isinstance(n, ast.Constant)}
+        assert words <= tested, f"{words} has no trap"
+
+
+def test_an_axis_fix_keeps_the_bound_and_the_class():
+    model = conv(kernel_constraint=kn.MinMaxNorm(0.5, 0.75, rate=0.5))
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert model.layers[0].kernel.constraint == kn.MinMaxNorm(0.5, 0.75, 0.5, axis=(0, 1, 2))
+    assert model.layers[0].kernel_constraint == model.layers[0].kernel.constraint
+
+
+def test_a_constraint_of_the_user_is_reached_through_the_model():
+    import dataclasses
+
+    @keras.saving.register_keras_serializable("test_audit")
+    @dataclasses.dataclass(frozen=True)
+    class Halved(kn.constraints.Constraint):
+        axis: int = 0
+
+        def _project(self, w, axes):
+            return w * 0.5
+
+    model = conv(kernel_constraint=Halved())
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert model.layers[0].kernel.constraint == Halved((0, 1, 2))
+    # A function has no axis to judge, but is put where it was meant.
+    model = dense()
+
+    def abs_of(w):
+        return keras.ops.abs(w)
+
+    model.layers[0].kernel_constraint = abs_of
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "not-applied"]
+    with pytest.warns(UserWarning, match="will be lost when the model is saved"):
+        exec(finding.fix, {"model": model, "kn": kn})
+    assert model.layers[0].kernel.constraint is abs_of
+
+
+def test_the_penalty_of_the_outermost_model():
+    """Whether it is lost is asked of `fit`; the finding must say the same."""
+    model = BUILDERS["subclassed"]()
+    model.activity_regularizer = kn.L2(1.0)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x, y = batch(model)
+    outputs = model.predict(x, verbose=0)
+    data = ((outputs - y) ** 2).mean()
+    lost = abs(model.fit(x, y, batch_size=8, verbose=0).history["loss"][0] / data - 1) < 1e-4
+    dropped = [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+    assert bool(dropped) == lost
+    for finding in dropped:
+        names = {"model": model, "kn": kn, "keras": keras}
+        exec(finding.fix, names)
+        model = names["model"]
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        loss = model.fit(x, y, batch_size=8, verbose=0).history["loss"][0]
+        size = 8 if kn.regularizers.KERAS_DIVIDES_BY_BATCH else 1
+        assert loss == pytest.approx(data + (outputs**2).sum() / size, rel=1e-5)
+        assert not [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+
+
+def test_dropped_penalties_are_really_dropped_and_then_not():
+    model = TRAPS["activity-dropped"][1]()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x = np.ones((4, 3, 2), "float32")
+    y = model.predict(x, verbose=0)
+    assert model.fit(x, y, verbose=0).history["loss"][0] < 1e-12
+    assert model.evaluate(x, y, verbose=0) < 1e-12
+    exec(kn.audit(model).findings[0].fix, {"model": model})
+    size = 4 if kn.regularizers.KERAS_DIVIDES_BY_BATCH else 1
+    expected = 0.1 * (y.astype("float64") ** 2).sum() / size
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_penalty_deep_inside_is_not_moved_to_other_outputs():
+    inner = keras.Sequential([L.Dense(3, activity_regularizer=kn.L2(0.1)), L.Dense(2)])
+    model = model_of(L.TimeDistributed(inner), shape=(3, 2))
+    (finding,) = kn.audit(model).findings
+    exec(finding.fix, {"model": model})
+    assert kn.audit(model).findings == ()
+    assert model.layers[0].activity_regularizer is None
+
+
+def test_fixes_for_weights_with_the_same_path():
+    parts = [L.Conv2D(2, 3, name="head", kernel_constraint=theirs.MaxNorm(b)) for b in (8.0, 9.0)]
+    inputs = L.Input((8, 8, 3))
+    tops = [keras.Sequential([part])(inputs) for part in parts]
+    model = keras.Model(inputs, L.Add()(tops))
+    for part in parts:
+        part.kernel._path = "head/kernel"
+    for finding in kn.audit(model).findings:
+        exec(finding.fix, {"model": model, "kn": kn})
+    assert [part.kernel.constraint.max_value for part in parts] == [8.0, 9.0]
+    assert kn.audit(model).findings == ()
+
+
+def test_two_unknown_weights_of_a_class_keep_both_layouts():
+    class Both(L.Dense):
+        def build(self, shape):
+            super().build(shape)
+            for name in ("first", "second"):
+                weight = self.add_weight(shape=(4, 2), name=name, constraint=theirs.MaxNorm(9.0))
+                setattr(self, name, weight)
+
+    model = model_of(Both(2))
+    fixes = [f.fix for f in kn.audit(model).findings if f.code == "unknown-layout"]
+    assert len(fixes) == 2
+    for fix in fixes:
+        exec(fix, {"model": model, "kn": kn})
+    assert not [f for f in kn.audit(model).findings if f.code == "unknown-layout"]
+    assert kn.unit_axes(model.layers[0], "kernel") == (0,)
+
+
+def test_frozen_weights_have_no_fix_that_is_refused():
+    model = conv(kernel_constraint=theirs.MaxNorm(9.0))
+    model.layers[0].trainable = False
+    assert kn.audit(model).findings == ()
+
+
+def test_a_rate_inside_a_chain_and_another_optimizer():
+    chain = kn.Chain(kn.NonNeg(), kn.MinMaxNorm(0.0, 9.0, rate=0.5))
+    model = dense(kernel_constraint=chain)
+    inner = keras.optimizers.SGD(0.1, gradient_accumulation_steps=4)
+    model.compile(keras.optimizers.LossScaleOptimizer(inner), "mse")
+    (finding,) = kn.audit(model).findings
+    assert finding.code == "repeated-rate"
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert kn.audit(model).findings == ()
+    assert model.layers[0].kernel.constraint == kn.Chain(
+        kn.NonNeg(), kn.MinMaxNorm(0.0, 9.0, rate=1.0)
+    )
+
+
+def half(w):
+    return w * 0.5
+
+
+def test_a_function_that_is_lost_is_not_removed_by_its_fix():
+    model = dense()
+    model.layers[0].kernel.constraint = half
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "not-saved"]
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert model.layers[0].kernel.constraint is half
+
+
+class Listed(L.Layer):
+    def build(self, shape):
+        self.parts = [self.add_weight(shape=(shape[-1], 2), name="part")]
+
+    def call(self, x):
+        return x @ self.parts[0]
+
+
+def test_the_fix_reaches_a_weight_in_a_list():
+    model = model_of(Listed())
+    (weight,) = model.layers[0].parts
+    weight.assign(np.full((8, 2), np.nan, "float32"))
+    (finding,) = kn.audit(model).findings
+    exec(finding.fix, {"model": model, "keras": keras})
+    assert kn.audit(model).findings == ()
+
+
+def test_averages_that_jax_has_thrown_away():
+    """`fit` and then `evaluate` leave JAX' averages without a buffer; no crash, and projected."""
+    model = fitted()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.evaluate(*batch(model), verbose=0)
+    assert ("averages", "error") in found(model)
+    kn.project(model)
+    assert ("averages", "error") not in found(model)
+    fit(model)

@@ -1,0 +1,219 @@
+"""Traps: for each code of a finding a model that has it, and its healthy twin."""
+
+import keras
+import numpy as np
+from whole_models import L, fit
+
+import keras_norms as kn
+
+theirs = keras.constraints
+# Trainers of JAX call the model in a scope of its own, and lose more penalties.
+STATELESS = keras.backend.backend() == "jax"
+
+
+def model_of(*layers, shape=(8,), compiled=None):
+    model = keras.Sequential([L.Input(shape), *layers])
+    if compiled is not None:
+        model.compile(compiled, "mse")
+    return model
+
+
+def conv(**arguments):
+    return model_of(L.Conv2D(4, 3, **arguments), shape=(8, 8, 3))
+
+
+def dense(**arguments):
+    return model_of(L.Dense(4, **arguments))
+
+
+def at_once(model, **arguments):
+    kn.constrain(model, kn.MaxNorm(0.5), **arguments)
+    return model
+
+
+def attribute_only():
+    model = dense()
+    model.layers[0].kernel_constraint = kn.MaxNorm(9.0)
+    return model
+
+
+def penalty_attribute_only():
+    model = dense()
+    model.layers[0].kernel_regularizer = keras.regularizers.L2(0.1)
+    return model
+
+
+def frozen(bound):
+    model = dense(kernel_constraint=kn.MaxNorm(bound))
+    model.layers[0].trainable = False
+    return model
+
+
+def with_lora(constraint):
+    model = dense()
+    model.layers[0].enable_lora(2)
+    model.layers[0]._kernel.constraint = constraint
+    return model
+
+
+def quantized(**arguments):
+    model = dense(**arguments)
+    model.layers[0].quantize("int8")
+    return model
+
+
+def wrapped(inner, **arguments):
+    return model_of(L.TimeDistributed(L.Dense(2, **inner)), shape=(3, 2))
+
+
+def cell(**arguments):
+    step = L.LSTMCell(2)
+    step.activity_regularizer = arguments.get("penalty")
+    return model_of(L.RNN(step), shape=(3, 2))
+
+
+def fitted(**arguments):
+    model = model_of(L.Dense(2, kernel_constraint=kn.MaxNorm(0.5)))
+    model.compile(keras.optimizers.SGD(0.1, clipnorm=10.0, use_ema=True, ema_momentum=0.5), "mse")
+    fit(model, epochs=2, **arguments)
+    return model
+
+
+def accumulating(rate):
+    model = dense(kernel_constraint=kn.MinMaxNorm(0.0, 9.0, rate=rate))
+    model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=4), "mse")
+    return model
+
+
+def variable_only():
+    model = dense()
+    model.layers[0].kernel.constraint = kn.MaxNorm(9.0)
+    return model
+
+
+def variable_penalty_only():
+    model = dense()
+    model.layers[0].kernel.regularizer = kn.L2(0.1)
+    return model
+
+
+class Own(L.Layer):
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 2), constraint=theirs.MaxNorm(9.0))
+
+    def call(self, x):
+        return x @ self.matrix
+
+
+def unknown():
+    class Unknown(Own):
+        pass
+
+    return model_of(Unknown())
+
+
+def known():
+    class Known(Own):
+        pass
+
+    kn.register_layout(Known, matrix="in unit")
+    return model_of(Known())
+
+
+# code: severity, the trap, its healthy twin
+def not_finite(value):
+    model = dense(kernel_constraint=kn.MaxNorm(9.0))
+    model.layers[0].kernel.assign(np.full((8, 4), value, "float32"))
+    return model
+
+
+TRAPS = {
+    "wrong-axis, Keras' default on a convolution": (
+        "error",
+        lambda: conv(kernel_constraint=theirs.MaxNorm(9.0)),
+        lambda: conv(kernel_constraint=theirs.MaxNorm(9.0, axis=[0, 1, 2])),
+    ),
+    "wrong-axis, ours in a chain": (
+        "error",
+        lambda: conv(kernel_constraint=kn.Chain(kn.Clip(-9, 9), kn.MaxNorm(9.0))),
+        lambda: conv(kernel_constraint=kn.Chain(kn.Clip(-9, 9), kn.MaxNorm(9.0, axis=(0, 1, 2)))),
+    ),
+    "wrong-axis, an embedding": (
+        "error",
+        lambda: model_of(L.Embedding(5, 3, embeddings_constraint=theirs.MaxNorm(9.0))),
+        lambda: model_of(L.Embedding(5, 3, embeddings_constraint=theirs.MaxNorm(9.0, axis=1))),
+    ),
+    "wrong-axis, one row of electrodes": (  # axis 0 has length 1: each weight is clipped
+        "error",
+        lambda: model_of(
+            L.DepthwiseConv2D((1, 6), depthwise_constraint=theirs.MaxNorm(9.0)), shape=(9, 6, 2)
+        ),
+        lambda: model_of(
+            L.DepthwiseConv2D((6, 1), depthwise_constraint=theirs.MaxNorm(9.0)), shape=(6, 9, 2)
+        ),
+    ),
+    "whole-tensor": (
+        "warning",
+        lambda: dense(kernel_constraint=kn.MaxNorm(9.0, axis=None)),
+        lambda: dense(kernel_constraint=kn.MaxNorm(9.0)),
+    ),
+    "not-applied": ("error", attribute_only, lambda: dense(kernel_constraint=kn.MaxNorm(9.0))),
+    "not-applied, a penalty": (
+        *("error", penalty_attribute_only),
+        lambda: dense(kernel_regularizer=keras.regularizers.L2(0.1)),
+    ),
+    "frozen": ("error", lambda: frozen(0.1), lambda: frozen(9.0)),
+    "lora": ("error", lambda: with_lora(kn.MaxNorm(9.0)), lambda: with_lora(None)),
+    "quantized": (
+        *("warning", lambda: quantized(kernel_constraint=kn.MaxNorm(9.0))),
+        quantized,
+    ),
+    "violated": (
+        "warning",
+        lambda: dense(kernel_constraint=kn.MaxNorm(0.1)),
+        lambda: at_once(dense()),
+    ),
+    "half-precision": (
+        "warning",
+        lambda: dense(kernel_constraint=kn.MaxNorm(9.0), dtype="float16"),
+        lambda: dense(kernel_constraint=kn.MaxNorm(9.0), dtype="mixed_float16"),
+    ),
+    "batch-of-weights": (
+        "warning",
+        lambda: dense(kernel_regularizer=kn.BatchMean(kn.L2(0.1))),
+        lambda: dense(activity_regularizer=kn.BatchMean(kn.L2(0.1))),
+    ),
+    "unreachable": (
+        "warning",
+        lambda: dense(kernel_regularizer=keras.regularizers.OrthogonalRegularizer(0.1)),
+        lambda: dense(kernel_regularizer=kn.OrthogonalRegularizer(0.1, mode="columns")),
+    ),
+    "unreachable, columns of a wide kernel": (
+        "warning",
+        lambda: model_of(L.Dense(9, kernel_regularizer=kn.OrthogonalRegularizer(0.1, "columns"))),
+        lambda: model_of(L.Dense(9, kernel_regularizer=kn.OrthogonalRegularizer(0.1, "rows"))),
+    ),
+    "unknown-layout": ("warning", unknown, known),
+    "activity-dropped": (
+        "error",
+        lambda: wrapped({"activity_regularizer": kn.L2(0.1)}),
+        lambda: wrapped({"kernel_regularizer": kn.L2(0.1)}),
+    ),
+    "not-finite": ("error", lambda: not_finite(np.nan), lambda: not_finite(1.0)),
+    "not-finite, infinity": ("error", lambda: not_finite(np.inf), lambda: not_finite(1.0)),
+    "averages": ("error", fitted, lambda: fitted(callbacks=[kn.ProjectWeights()])),
+    "repeated-rate": ("warning", lambda: accumulating(0.5), lambda: accumulating(1.0)),
+    "not-saved": ("warning", variable_only, lambda: dense(kernel_constraint=kn.MaxNorm(9.0))),
+    "not-saved, a penalty": (
+        *("warning", variable_penalty_only),
+        lambda: dense(kernel_regularizer=kn.L2(0.1)),
+    ),
+}
+if STATELESS:
+    TRAPS["activity-dropped, of a cell"] = (
+        "error",
+        lambda: cell(penalty=kn.L2(0.1)),
+        lambda: model_of(L.LSTM(2, activity_regularizer=kn.L2(0.1)), shape=(3, 2)),
+    )
+# The fix of these is for another model: one that is built again, and one that is loaded.
+REBUILT = {"half-precision"}
