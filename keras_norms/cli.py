@@ -48,9 +48,9 @@ def _audit_needs(options):
 
 
 def _audit(options):
-    from keras_norms import audit_file
+    from keras_norms.auditing import command
 
-    return audit_file.run(options)
+    return command.run(options)
 
 
 def _conformance_needs(options):

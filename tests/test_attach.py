@@ -9,7 +9,7 @@ from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
-from keras_norms import weights
+from keras_norms.models import weights
 
 BOUND = 0.5
 
@@ -143,7 +143,7 @@ def test_what_is_said_of_saving_is_true(name, kind, tmp_path):
 
 def _in_order(model):
     """The kernels in the order of the layers, whose names may differ in a copy."""
-    return [w.variable for w in weights.select(weights.weights_of(model), None)]
+    return [w.variable for w in weights.select(weights.contents_of(model).weights, None)]
 
 
 @pytest.mark.parametrize("name", [n for n in layer_classes() if arguments_of(n) is not None])
@@ -157,7 +157,7 @@ def test_every_weight_of_every_layer_is_kept_or_named(name):
         changes = quietly(function, layer, setting, where="")
         twin = type(layer).from_config(layer.get_config())
         build(twin)
-        found = [getattr(w.variable, kind) for w in weights.weights_of(twin)]
+        found = [getattr(w.variable, kind) for w in weights.contents_of(twin).weights]
         assert [setting == f for f in found] == [change.saved for change in changes]
 
 

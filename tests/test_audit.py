@@ -10,7 +10,8 @@ from traps import conv, dense, not_finite, theirs
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
-from keras_norms import sets
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+from keras_norms.models import measures
 
 
 def test_several_outputs_and_nothing_moves():
@@ -59,7 +60,7 @@ def test_a_weight_is_looked_at_in_parts(monkeypatch):
     for variable in kernels(model).values():
         variable.constraint = kn.MaxNorm(0.25, axis=0)
     wholes = kn.audit(model)
-    monkeypatch.setattr(sets, "PART", 16)
+    monkeypatch.setattr(measures, "PART", 16)
     parts = kn.audit(model)
     for whole, part in zip(wholes.weights, parts.weights, strict=True):
         np.testing.assert_allclose(np.sort(part.norms), np.sort(whole.norms), rtol=1e-6)
@@ -75,7 +76,7 @@ def test_penalties_and_their_shares():
     report = kn.audit(model, x, y)
     w = np.asarray(model.layers[0].kernel, "float64")
     outputs = np.asarray(model.predict(x, verbose=0), "float64")
-    size = len(x) if kn.regularizers.KERAS_DIVIDES_BY_BATCH else 1
+    size = len(x) if DIVIDES_ACTIVITY_PENALTIES else 1
     weight, activity = 0.5 * (w**2).sum(), 0.25 * np.abs(outputs).sum() / size
     loss = ((outputs - y) ** 2).mean() + weight + activity
     assert report.weights[0].penalty == pytest.approx(weight, rel=1e-6)

@@ -66,7 +66,7 @@ NAN, INF = float("nan"), float("inf")
         (
             lambda: kn.OrthogonalRegularizer(mode="row"),
             ValueError,
-            '`mode` must be "rows" or "columns". Received: mode=\'row\'',
+            'Expected one of {"rows", "columns"}. Received: mode=row$',
         ),
         (
             lambda: kn.MaxNorm(ord=3),

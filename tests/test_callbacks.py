@@ -8,6 +8,7 @@ import pytest
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 
 BOUND = 0.5
 
@@ -217,7 +218,7 @@ def test_the_factor_of_an_epoch_is_exactly_that_of_its_losses(kind, eager):
     ).history
     kernel = np.asarray(layer.kernel, "float64")
     outputs = x.astype("float64") @ kernel
-    batch_size = 8 if kn.regularizers.KERAS_DIVIDES_BY_BATCH else 1
+    batch_size = 8 if DIVIDES_ACTIVITY_PENALTIES else 1
     squares = (kernel**2).sum() if kind == "weight" else (outputs**2).sum() / batch_size
     expected = ((outputs - y) ** 2).mean() + np.array(FACTORS) * squares
     # A float32 sum of some ten terms.

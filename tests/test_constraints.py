@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 import keras_norms as kn
-from keras_norms.norms import total
+from keras_norms.numerics.norms import total
 from keras_norms.testing.backends import compiled
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}

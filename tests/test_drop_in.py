@@ -110,7 +110,7 @@ def test_a_users_own_dataclass_may_have_fields():
     class Scaled(regularizers.Regularizer):
         strength: float = 0.5
 
-        def _penalty(self, x):
+        def compute_penalty(self, x):
             return self.strength * ops.sum(x)
 
     assert Scaled(2.0).get_config() == {"strength": 2.0}
@@ -121,7 +121,7 @@ def test_an_unfinished_class_says_what_it_lacks():
     class Nothing(constraints.Constraint):
         pass
 
-    with pytest.raises(NotImplementedError, match="Nothing must define `_project"):
+    with pytest.raises(NotImplementedError, match="Nothing must define `compute_projection"):
         Nothing()(np.ones(2, "float32"))
-    with pytest.raises(NotImplementedError, match="must define `_penalty"):
+    with pytest.raises(NotImplementedError, match="must define `compute_penalty"):
         regularizers.Regularizer()(np.ones(2, "float32"))

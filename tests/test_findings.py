@@ -11,7 +11,8 @@ from traps import REBUILT, TRAPS, conv, dense, fitted, model_of, theirs
 from whole_models import BUILDERS, L, batch, fit, kernels
 
 import keras_norms as kn
-from keras_norms import model_findings, weight_findings
+from keras_norms.auditing import model_findings, weight_findings
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 
 
 def found(model):
@@ -88,7 +89,7 @@ def test_a_constraint_of_the_user_is_reached_through_the_model():
     class Halved(kn.constraints.Constraint):
         axis: int = 0
 
-        def _project(self, w, axes):
+        def compute_projection(self, w, axes):
             return w * 0.5
 
     model = conv(kernel_constraint=Halved())
@@ -125,7 +126,7 @@ def test_the_penalty_of_the_outermost_model():
         model = names["model"]
         model.compile(keras.optimizers.SGD(0.0), "mse")
         loss = model.fit(x, y, batch_size=8, verbose=0).history["loss"][0]
-        size = 8 if kn.regularizers.KERAS_DIVIDES_BY_BATCH else 1
+        size = 8 if DIVIDES_ACTIVITY_PENALTIES else 1
         assert loss == pytest.approx(data + (outputs**2).sum() / size, rel=1e-5)
         assert not [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
 
@@ -138,7 +139,7 @@ def test_dropped_penalties_are_really_dropped_and_then_not():
     assert model.fit(x, y, verbose=0).history["loss"][0] < 1e-12
     assert model.evaluate(x, y, verbose=0) < 1e-12
     exec(kn.audit(model).findings[0].fix, {"model": model})
-    size = 4 if kn.regularizers.KERAS_DIVIDES_BY_BATCH else 1
+    size = 4 if DIVIDES_ACTIVITY_PENALTIES else 1
     expected = 0.1 * (y.astype("float64") ** 2).sum() / size
     assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
     assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(expected, rel=1e-5)

@@ -28,25 +28,25 @@ class Broken(Constraint):
 class Half(Broken):
     convex = True
 
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return w / 2
 
 
 @dataclasses.dataclass(frozen=True)
 class WholeMatrix(Broken):
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return w / (1 + ops.sum(ops.abs(w)))
 
 
 @dataclasses.dataclass(frozen=True)
 class WrongAxis(Broken):
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return w / ops.maximum(ops.sum(ops.abs(w), axis=0, keepdims=True), 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Overflows(Broken):
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return (
             w / ops.maximum(ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True)), 1) * w / w
         )
@@ -56,7 +56,7 @@ class Overflows(Broken):
 class Sphere(Broken):
     convex = True
 
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return kn.UnitNorm(self.axis).project(w)
 
 
@@ -66,7 +66,7 @@ class Rescaled(Broken):
 
     convex = True
 
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return w / ops.maximum(ops.sum(ops.abs(w), axis=axes, keepdims=True), 1)
 
 
@@ -75,13 +75,13 @@ class NoCastBack(Broken):
     def __call__(self, w):
         return ops.cast(w, "float32")
 
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return w
 
 
 @dataclasses.dataclass(frozen=True)
 class Forgets(Broken):
-    def _project(self, w, axes):
+    def compute_projection(self, w, axes):
         return w
 
     def get_config(self):

@@ -7,6 +7,8 @@ from keras import ops
 
 import keras_norms as kn
 from keras_norms import regularizers
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+from keras_norms.regularizers import activities
 from keras_norms.testing import backends
 
 ALL = [
@@ -123,14 +125,14 @@ class TestBatchMean:
 
     @pytest.mark.parametrize(("keras_divides", "called"), [(True, 160), (False, 32)])
     def test_the_call_leaves_keras_its_own_division(self, monkeypatch, keras_divides, called):
-        monkeypatch.setattr(regularizers, "KERAS_DIVIDES_BY_BATCH", keras_divides)
+        monkeypatch.setattr(activities, "DIVIDES_ACTIVITY_PENALTIES", keras_divides)
         assert float(kn.BatchMean(kn.L2(1.0))(self.outputs)) == called
 
     def test_the_constant_says_what_this_keras_does(self):
         """A layer is asked, not the version."""
         layer = keras.layers.Identity(activity_regularizer=lambda x: ops.sum(ops.square(x)))
         layer(ops.convert_to_tensor(self.outputs))
-        assert float(layer.losses[0]) == (32 if regularizers.KERAS_DIVIDES_BY_BATCH else 160)
+        assert float(layer.losses[0]) == (32 if DIVIDES_ACTIVITY_PENALTIES else 160)
 
     @pytest.mark.parametrize(
         "inner", [kn.L2(1.0), keras.regularizers.L2(1.0), lambda x: ops.sum(ops.square(x))]
@@ -175,7 +177,7 @@ def test_a_sum_as_activity_penalty_divides_once():
         2, kernel_initializer="ones", activity_regularizer=kn.L1(0.5) + kn.BatchMean(kn.L2(1.0))
     )
     layer(np.ones((4, 3), "float32"))  # outputs 3: L1 is 0.5 * 24, L2 is 72
-    divided = regularizers.KERAS_DIVIDES_BY_BATCH
+    divided = DIVIDES_ACTIVITY_PENALTIES
     np.testing.assert_allclose(
         float(ops.convert_to_numpy(layer.losses[0])), (3 if divided else 12) + 18, rtol=1e-6
     )

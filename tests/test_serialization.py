@@ -34,6 +34,8 @@ REGULARIZERS = [
 ]
 EVERY = [(constraints, c) for c in CONSTRAINTS] + [(regularizers, r) for r in REGULARIZERS]
 SAVED = pathlib.Path(__file__).parent / "saved"
+# What is saved today, and what was before configs left `ord` out.
+FOLDERS = sorted(path.name for path in SAVED.iterdir())
 
 
 def model():
@@ -123,10 +125,10 @@ def test_equality_and_repr():
     assert kn.L1(0.1) != kn.L2(0.1)
     assert kn.MaxNorm(2) != keras.constraints.MaxNorm(2)
     assert len({kn.MaxNorm(2), kn.MaxNorm(2), kn.UnitNorm()}) == 2
-    assert repr(kn.MaxNorm(3, axis=[0, 1])) == "MaxNorm(max_value=3.0, axis=(0, 1), ord=2)"
+    assert repr(kn.MaxNorm(3, axis=[0, 1])) == "MaxNorm(max_value=3, axis=(0, 1), ord=2)"
     assert kn.MaxNorm(ord=float("inf")) == kn.MaxNorm(ord="inf") != kn.MaxNorm(ord=1)
     chain = kn.Chain("non_neg", kn.Clip(0, 1))
-    assert repr(chain) == "Chain(NonNeg(), Clip(min_value=0.0, max_value=1.0))"
+    assert repr(chain) == "Chain(NonNeg(), Clip(min_value=0, max_value=1))"
     assert repr(kn.BatchMean("l2")) == "BatchMean(regularizer=L2(l2=0.01))"
 
 
@@ -137,7 +139,38 @@ def test_objects_do_not_change():
 
 def test_factors_are_exact_in_the_config():
     assert kn.L1(0.1).get_config() == {"l1": 0.1}
-    assert kn.MaxNorm(0.1).get_config() == {"max_value": 0.1, "axis": 0, "ord": 2}
+    assert kn.MaxNorm(0.1).get_config() == {"max_value": 0.1, "axis": 0}
+
+
+def test_configs_have_the_keys_and_values_of_keras():
+    """As long as only arguments that Keras has differ from their defaults."""
+    assert kn.MaxNorm(3.0, axis=1).get_config() == {"max_value": 3.0, "axis": 1}
+    assert kn.MaxNorm(3, axis=(0, 1)).get_config() == {"max_value": 3, "axis": [0, 1]}
+    assert kn.MaxNorm(3.0, ord=1).get_config() == {"max_value": 3.0, "axis": 0, "ord": 1}
+    assert kn.MaxNorm(np.int64(3)).get_config() == {"max_value": 3, "axis": 0}
+
+
+SHARED = [
+    (theirs, thing)
+    for module, thing in EVERY
+    for theirs in ({constraints: keras.constraints, regularizers: keras.regularizers}[module],)
+    if hasattr(theirs, type(thing).__name__) and getattr(thing, "ord", 2) == 2
+]
+
+
+@pytest.mark.parametrize(("theirs", "thing"), SHARED, ids=[repr(thing) for _, thing in SHARED])
+def test_keras_reads_our_configs(theirs, thing):
+    config = thing.get_config()
+    read = getattr(theirs, type(thing).__name__).from_config(config).get_config()
+    assert set(read) == set(config)
+    for key, value in config.items():  # Keras reads L1's factor back from float32
+        assert read[key] == pytest.approx(value) if isinstance(value, float) else read[key] == value
+
+
+def test_an_integer_that_backends_cannot_hold_is_a_float():
+    constraint = kn.MaxNorm(10**30)
+    assert constraint.get_config() == {"max_value": 1e30, "axis": 0}
+    np.testing.assert_array_equal(constraint(np.ones((2, 1), "float32")), 1)
 
 
 @pytest.mark.parametrize("copier", [keras.models.clone_model, copy.deepcopy])
@@ -161,8 +194,9 @@ def test_a_saved_model_keeps_its_settings(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
-def test_a_model_saved_under_any_backend_loads_under_this_one(backend):
-    loaded = keras.saving.load_model(SAVED / f"{backend}.keras", safe_mode=True)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_model_saved_under_any_backend_loads_under_this_one(folder, backend):
+    loaded = keras.saving.load_model(SAVED / folder / f"{backend}.keras", safe_mode=True)
     original = model()
     assert settings(loaded) == settings(original)
     for ours, theirs in zip(loaded.get_weights(), original.get_weights(), strict=True):
@@ -173,7 +207,27 @@ def test_the_file_saved_under_this_backend_is_what_it_saves_today(tmp_path):
     """So that the three files stand for what the three backends write."""
     model().save(tmp_path / "model.keras")
     backend = keras.backend.backend()
-    assert architecture(tmp_path / "model.keras") == architecture(SAVED / f"{backend}.keras")
+    saved = SAVED / "today" / f"{backend}.keras"
+    assert architecture(tmp_path / "model.keras") == architecture(saved)
+
+
+def test_pickles_of_earlier_versions_load():
+    with open(SAVED / "2026-11-22" / "settings.pickle", "rb") as file:
+        loaded = pickle.load(file)
+    assert loaded == [
+        kn.MaxNorm(3.0, axis=[0, 1]),
+        kn.UnitNorm(axis=None),
+        kn.MinMaxNorm(0.5, 2, rate=0.25, axis=-1),
+        kn.NonNeg(),
+        kn.MaxNorm(3.0, ord=1),
+        kn.Clip(-float("inf"), 0.5),
+        kn.Simplex(2.0, axis=(0, 1)),
+        kn.Chain(kn.NonNeg(), kn.MaxNorm(0.5)),
+        *(kn.L1(0.1), kn.L2(0.1), kn.L1L2(0.1, 0.2)),
+        kn.OrthogonalRegularizer(0.1, "columns"),
+        kn.BatchMean(kn.L2(0.1)),
+        kn.L1(0.1) + kn.BatchMean(kn.L2(0.1)),
+    ]
 
 
 def architecture(path):

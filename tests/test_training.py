@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_norms as kn
-from keras_norms.regularizers import KERAS_DIVIDES_BY_BATCH
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 
 PATHS = {
     "default": {},
@@ -156,7 +156,7 @@ def test_activity_penalty_of_a_wide_half_precision_layer_is_finite():
     x = 16 * np.random.default_rng(0).standard_normal((64, 32)).astype("float32")
     outputs = x @ ops.convert_to_numpy(dense.kernel)
     assert (outputs**2).sum() > 500_000
-    divisor = 64 if KERAS_DIVIDES_BY_BATCH else 1
+    divisor = 64 if DIVIDES_ACTIVITY_PENALTIES else 1
     wanted = (outputs**2).mean() + 1e-3 * (outputs**2).sum() / divisor
     history = model.fit(x, np.zeros((64, 512), "float32"), batch_size=64, verbose=0)
     # Inputs and kernel round to 11 bits each, and so do the outputs.

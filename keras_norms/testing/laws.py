@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import ops
 
-from keras_norms import constraints, regularizers
-from keras_norms.groups import canonical_axes
+from keras_norms import constraints
+from keras_norms.setting import Setting
 from keras_norms.testing.backends import compiled, repeated
 from keras_norms.testing.harness import float64
 
@@ -75,10 +75,8 @@ def feasible(target, w):
     """What `project` returns has no excess but rounding."""
     once = _project(target, w).astype("float32")
     found = _excess(target, once)
-    if isinstance(target, (constraints.UnitNorm, constraints.MinMaxNorm)):
-        # A zero group has no nearest point, stays, and says so.
-        axes = canonical_axes(target.axis, w.ndim)
-        found = found[np.abs(once).sum(axis=axes) != 0]
+    if target.keeps_zero_groups:  # a zero group has no nearest point, and its excess says so
+        found = found[np.abs(once).sum(axis=target.group_axes(w.ndim)) != 0]
     allowed = _slack(once)
     assert (found <= allowed).all(), f"excess must be at most {allowed}. Received: {found.max()}"
 
@@ -109,9 +107,9 @@ def shape_and_dtype(target, w):
 
 def groups_independent(target, w):
     """What is outside of a group does not change it."""
-    axes = target._axes(w.ndim) if hasattr(target, "_axes") else ()
+    axes = target.group_axes(w.ndim)
     outside = [a for a in range(w.ndim) if a not in axes]
-    if not outside:
+    if not outside or target.has_coupled_groups:
         return
     other = w.copy()
     first = [slice(None)] * w.ndim
@@ -126,7 +124,7 @@ def groups_independent(target, w):
 
 def permuting_axes_commutes(target, w):
     """Axes in another order, and `axis` with them, give the same entries."""
-    axes = target._axes(w.ndim)
+    axes = target.group_axes(w.ndim)
     moved = tuple(w.ndim - 1 - a for a in axes)
     other = target.along(moved) if axes and len(axes) < w.ndim else target
     one = _project(target, w).transpose()
@@ -172,7 +170,7 @@ def finite(target, w):
 
 def nearest(target, w):
     """No feasible point is nearer, in a convex set: <w - p, z - p> <= 0 for its points z."""
-    axes = target._axes(w.ndim)
+    axes = target.group_axes(w.ndim)
     largest = np.abs(w) == np.abs(w).max(axis=axes, keepdims=True)
     p = _project(target, w)
     # Another point, and one from the corner that the largest entry points to.
@@ -271,36 +269,15 @@ def parametrize_with_checks(targets, max_examples=25):
     return pytest.mark.parametrize(("target", "check"), pairs, ids=ids)
 
 
-# One object of each class that has arguments without a default, or several to look at.
-EXAMPLES: dict[str, list[Any]] = {
-    "MaxNorm": [
-        constraints.MaxNorm(1.5),
-        constraints.MaxNorm(1.5, axis=None),
-        constraints.MaxNorm(1.5, ord=1),
-        constraints.MaxNorm(1.5, ord="inf"),
-    ],
-    "MinMaxNorm": [constraints.MinMaxNorm(0.5, 1.5)],
-    "Clip": [constraints.Clip(-0.5, 1.5), constraints.Clip(-math.inf, 0.5)],
-    "Chain": [constraints.Chain(constraints.NonNeg(), constraints.MaxNorm(1.5))],
-    "L1L2": [regularizers.L1L2(0.5, 0.25)],
-    "BatchMean": [regularizers.BatchMean(regularizers.L2(0.5))],
-    "Sum": [regularizers.L1(0.5) + regularizers.L2(0.25)],
-}
-
-
 def examples(package):
-    """Objects of every class that a package exports: those above, or of the defaults.
+    """What every class that a package exports gives as its `examples()`.
 
     Raises:
-        TypeError: If a class cannot be made without arguments and has no example.
+        TypeError: If a class cannot be made without arguments and has no `examples` of its own.
     """
-    result: list[Any] = []
-    for name in package.__all__:
-        cls = getattr(package, name)
-        bases = (constraints.Constraint, regularizers.Regularizer)
-        if inspect.isclass(cls) and issubclass(cls, bases):
-            result += EXAMPLES.get(name) or [cls()]
-    return result
+    members = [getattr(package, name) for name in package.__all__]
+    classes = [m for m in members if inspect.isclass(m) and issubclass(m, Setting)]
+    return [example for cls in classes for example in cls.examples()]
 
 
 def run(name, console):

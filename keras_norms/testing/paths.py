@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_norms.keras_internals import held_variable
 from keras_norms.testing.harness import Measure, Mismatch, NotApplicable, float64
 
 _KERNEL = np.full((4, 2), math.sqrt(2), "float32")
@@ -250,7 +251,7 @@ def lora(case, harness):
     layer.build((None, 4))
     layer.kernel.assign(_KERNEL)
     layer.enable_lora(2)
-    layer._kernel.constraint = harness.target(case)
+    held_variable(layer, "kernel").constraint = harness.target(case)
     _fit(_model(layer, harness))
     return _within(layer.kernel, case)
 
@@ -258,7 +259,7 @@ def lora(case, harness):
 def quantized(case, harness):
     layer = _layer(case, harness)
     layer.quantize("int8")
-    if layer._kernel.constraint is None:
+    if held_variable(layer, "kernel").constraint is None:
         raise Mismatch(f"It must be {layer.kernel_constraint}. Received: constraint=None")
     return []
 

@@ -1,0 +1,1 @@
+"""Auditing: what is silently wrong with a model, and how to mend it."""

@@ -1,0 +1,221 @@
+"""Audit: what holds in a model, what does not, what is never applied, and what to do about it."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_norms.auditing import report
+from keras_norms.auditing.finding import Finding
+from keras_norms.auditing.model_findings import OF_MODELS
+from keras_norms.auditing.weight_findings import OF_WEIGHTS, of_measures
+from keras_norms.keras_internals import activity_losses_of
+from keras_norms.models.describe import ours
+from keras_norms.models.measures import norms_of, worst_excess
+from keras_norms.models.penalties import activity_path, penalties_of
+from keras_norms.models.weights import contents_of
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightReport:
+    """One weight of an audited model.
+
+    Attributes:
+        path: Its path.
+        shape: Its shape.
+        layout: One word per axis; "*" if it is elementwise, None if its layout is not known.
+        norms: The Euclidean norm of each unit, a NumPy array; of the whole weight if its layout
+            is elementwise or not known.
+        constraint: The constraint that Keras applies, or None.
+        excess: How far outside its set the worst group is; 0.0 for a weight in its set, up to
+            rounding; None without a constraint.
+        regularizer: The regularizer that Keras applies, or None.
+        penalty: What that adds to the loss; None without, or if the weight is frozen.
+        columns: Further numbers that its constraint and regularizer show, by their headings.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    layout: str | None
+    norms: Any
+    constraint: Any
+    excess: float | None
+    regularizer: Any
+    penalty: float | None
+    columns: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What `audit` finds. Prints as tables; notebooks show them as HTML.
+
+    Attributes:
+        name: The model's name.
+        weights: A tuple of `WeightReport`: kernels and tables, and each weight with a setting.
+        activities: The penalty of each layer's outputs by "path/activity", from `x`.
+        loss: The loss on `x` and `y` with all penalties; None without.
+        findings: A tuple of `Finding`, errors first.
+    """
+
+    name: str
+    weights: tuple[WeightReport, ...]
+    activities: dict[str, float]
+    loss: float | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self):
+        """The findings that fail silently."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    def share(self, penalty):
+        """The share of a penalty in the loss; None if either is not known."""
+        return penalty / self.loss if self.loss and penalty is not None else None
+
+    def to_dict(self):
+        """Everything but the single norms, as JSON can hold it."""
+        return report.as_dict(self)
+
+    def to_markdown(self):
+        """The tables as GitHub's Markdown."""
+        return report.as_markdown(self)
+
+    def __str__(self):
+        return report.as_text(self)
+
+    def _repr_html_(self):
+        return report.as_html(self)
+
+    def plot(self):
+        """The norms of the units of each weight, against the bounds of its constraint.
+
+        Needs matplotlib: `pip install "keras-norms[plot]"`.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which notebooks show; `.savefig(file)` writes it.
+        """
+        from keras_norms.auditing.pictures import norms_against_bounds
+
+        return norms_against_bounds(self.weights)
+
+
+def audit(model, x=None, y=None, progress=None):
+    """Look at every weight, constraint and penalty of a model, and say what is not as it looks.
+
+    Nothing is changed, and nothing is trained. Errors are what fails silently, such as a norm
+    over the wrong axis, or a constraint that Keras never applies; each has a fix to paste.
+
+    Args:
+        model: A built Keras model or layer.
+        x: A batch of inputs, to measure penalties of outputs; no dropout, as in evaluation.
+        y: Its targets, to measure the share of each penalty in the loss of a compiled model.
+        progress: A function that is given the list of weights, and yields each, such as
+            `rich.progress.track`.
+
+    Returns:
+        An `Audit`: print it, or use `findings`, `errors`, `to_dict()`, `to_markdown()`, `plot()`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model or layer.
+        ValueError: If the model is not built; if `y` comes without `x`, or for a model that is
+            not compiled.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> conv = keras.layers.Conv2D(8, 3, kernel_constraint=keras.constraints.MaxNorm(9.0))
+    >>> model = keras.Sequential([keras.layers.Input((28, 28, 1)), conv])
+    >>> [(finding.code, finding.severity) for finding in kn.audit(model).findings]
+    [('wrong-axis', 'error')]
+    """
+    if y is not None and (x is None or getattr(model, "optimizer", None) is None):
+        raise ValueError(
+            "`y` needs `x`, and a compiled model, whose loss it is for. Received: "
+            f"x={'None' if x is None else 'given'}, and optimizer="
+            f"{getattr(model, 'optimizer', None)}"
+        )
+    contents = contents_of(model)
+    weights = contents.weights
+    reports, worst = [], []
+    for weight in weights if progress is None else progress(weights):
+        variable = weight.variable
+        one = _report(weight)
+        finite = np.isfinite(one.norms).all() or weight.obstacle == "quantized"
+        worst.append(one.excess if finite else np.nan)
+        is_plain = variable.constraint is None and variable.regularizer is None
+        if not (is_plain and weight.layout == "*"):
+            reports.append(one)
+    activities, loss = ({}, None) if x is None else _on_data(contents, x, y)
+    return Audit(
+        name=model.name,
+        weights=tuple(reports),
+        activities=activities,
+        loss=loss,
+        findings=tuple(_findings_of(contents, worst)),
+    )
+
+
+def _findings_of(contents, worst):
+    """All findings, errors first; `worst` has for each weight what `of_measures` takes."""
+    weights = contents.weights
+    found = [f for each in zip(weights, worst, strict=True) for f in of_measures(*each)]
+    found += [finding for weight in weights for check in OF_WEIGHTS for finding in check(weight)]
+    found += [finding for check in OF_MODELS for finding in check(contents)]
+    return sorted(found, key=lambda finding: finding.severity)  # "error" < "warning"
+
+
+def _report(weight):
+    variable = weight.variable
+    is_quantized = weight.obstacle == "quantized"  # integers, whose norm is not the weight's
+    excess = penalty = None
+    if variable.constraint is not None:
+        excess = worst_excess(variable.constraint, variable)
+    if variable.regularizer is not None and variable.trainable:
+        penalty = float(ops.convert_to_numpy(variable.regularizer(variable)))
+    return WeightReport(
+        path=weight.path,
+        shape=tuple(variable.shape),
+        layout=weight.layout,
+        norms=np.array([np.nan]) if is_quantized else norms_of(variable, weight.norm_axes),
+        constraint=variable.constraint,
+        excess=excess,
+        regularizer=variable.regularizer,
+        penalty=penalty,
+        columns={
+            heading: float(value)
+            for setting in (variable.constraint, variable.regularizer)
+            if hasattr(ours(setting), "audit_columns")
+            for heading, value in ours(setting).audit_columns(variable).items()
+        },
+    )
+
+
+def _on_data(contents, x, y):
+    """The penalty of each layer's outputs on a batch, and the loss if there are targets."""
+    model = contents.model
+    x = keras.tree.map_structure(ops.convert_to_tensor, x)
+    # Random numbers, metrics and the states of recurrent layers must not change.
+    states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
+    for layer, _ in contents.layers:
+        if getattr(layer, "stateful", False):  # which Keras does not list among the variables
+            states += keras.tree.flatten(layer.states)
+    before = [ops.copy(state.value) for state in states]
+    paths = {penalty.path for penalty in penalties_of(contents)}
+    loss = None
+    try:
+        outputs = model(x, training=False)
+        activities = {}
+        for layer, _ in contents.layers:
+            path = activity_path(layer)
+            if path in paths:
+                values = [float(ops.convert_to_numpy(each)) for each in activity_losses_of(layer)]
+                activities[path] = sum(values)
+        if y is not None:
+            y = keras.tree.map_structure(ops.convert_to_tensor, y)
+            total = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
+            loss = float(ops.convert_to_numpy(total))
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+    return activities, loss

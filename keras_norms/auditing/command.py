@@ -1,0 +1,67 @@
+"""Audit of a file: the `keras-norms audit` command."""
+
+import json
+import sys
+
+import keras
+
+from keras_norms.auditing.audit import Audit, audit
+
+
+def run(options):
+    """Load a model in safe mode and print its audit.
+
+    Args:
+        options: `file`, `format` ("table", "markdown" or "json") and `plot`, a path or None.
+
+    Returns:
+        The exit code: 0 without errors, 1 with some, 2 if the file holds no model that Keras reads.
+    """
+    try:
+        model = _load(options.file)
+        found = audit(model, progress=_progress)
+    except Exception as error:
+        # Keras raises whatever its readers raise: for a missing, broken or foreign file, for
+        # unsafe code in it, and for classes that are not registered.
+        print(f"{options.file} cannot be audited: {_line(error)}", file=sys.stderr)
+        return 2
+    print(_text(found, options.format))
+    if options.plot:
+        found.plot().savefig(options.plot, dpi=150)
+    return 1 if found.errors else 0
+
+
+def _text(found: Audit, form):
+    if form == "json":
+        return json.dumps(found.to_dict(), indent=1)
+    return found.to_markdown() if form == "markdown" else str(found)
+
+
+def _line(error):
+    """One line of what Keras says, which may be many."""
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
+def _load(file):
+    try:
+        return keras.saving.load_model(file, safe_mode=True)
+    except Exception as error:
+        try:
+            model = keras.saving.load_model(file, safe_mode=True, compile=False)
+        except Exception:
+            raise error from None
+        print(
+            f"Its optimizer and loss cannot be loaded, so they are not audited: {_line(error)}",
+            file=sys.stderr,
+        )
+        return model
+
+
+def _progress(weights):
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(
+        weights, "auditing", console=console, transient=True, disable=not console.is_terminal
+    )

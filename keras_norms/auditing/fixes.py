@@ -1,0 +1,80 @@
+"""Fixes: Python that sets something on a model, as text to paste.
+
+It is to run where `model`, `keras` and `keras_norms as kn` are known.
+"""
+
+import re
+
+import keras
+
+from keras_norms.auditing.expressions import (
+    any_variable_expression,
+    layer_expression,
+    variable_expression,
+)
+from keras_norms.models.describe import expression, ours
+
+SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
+
+
+def one_norm_per_unit(weight):
+    """The call that keeps the weight's constraint, with the axis that its layer needs."""
+    constraint = ours(weight.variable.constraint)
+    text = expression(constraint, with_axis=False)
+    if text is not None:
+        return f"kn.constrain(model, {text}, where={where_expression(weight)})"
+    text = f'{_held_expression("constraint", weight, constraint)}.for_layout("{weight.layout}")'
+    return f'kn.constrain(model, {text}, where={where_expression(weight)}, axis="own")'
+
+
+def as_it_is(kind, weight, setting):
+    """The call that sets a constraint or regularizer on one weight, as it is.
+
+    Args:
+        kind: "constraint" or "regularizer".
+        weight: A `Weight`.
+        setting: The constraint or regularizer; None removes.
+    """
+    setting = ours(setting)
+    text = expression(setting) or _held_expression(kind, weight, setting)
+    return _call(kind, weight, text, setting)
+
+
+def after_loading(kind, weight, setting):
+    """The same for a copy that is loaded, which has not the objects of this model."""
+    setting = ours(setting)
+    text = expression(setting)
+    if text is None:
+        try:
+            config = keras.saving.serialize_keras_object(setting)
+            keras.saving.deserialize_keras_object(config)
+            text = f"kn.{kind}s.deserialize({config!r})"
+        except Exception:  # a function of the user's: only its author knows where it is
+            return f"# after loading, call kn.{SETTERS[kind]} again as before"
+    return _call(kind, weight, text, setting, loaded=True) + "  # after loading"
+
+
+def _call(kind, weight, text, setting, loaded=False):
+    own = ', axis="own"' if kind == "constraint" and setting is not None else ""
+    where = where_expression(weight, loaded)
+    return f"kn.{SETTERS[kind]}(model, {text}, where={where}{own})"
+
+
+def where_expression(weight, loaded=False):
+    """The `where` that selects one weight; in a loaded copy, paths may lack the model's name."""
+    if weight.has_twin:
+        return f"lambda layer, variable: variable is {any_variable_expression(weight)}"
+    if loaded and weight.enclosing:
+        own = re.escape(weight.path.removeprefix(f"{weight.enclosing[0].name}/"))
+        return f'r"(^|/){own}$"'
+    return f'r"^{re.escape(weight.path)}$"'
+
+
+def _held_expression(kind, weight, setting):
+    """Where an object of the user's is found in the model."""
+    for layer, attribute in weight.holders(kind):
+        held_by = layer_expression((*weight.enclosing, weight.layer)[0], layer)
+        is_public = held_by is not None and not attribute.startswith("_")
+        if is_public and getattr(layer, attribute) == setting:
+            return f"{held_by}.{attribute}"
+    return f"{variable_expression(weight)}.{kind}"

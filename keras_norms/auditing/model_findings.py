@@ -1,0 +1,127 @@
+"""Findings about a model as a whole: its training loop, its optimizer, and its config."""
+
+from keras import layers
+
+from keras_norms.auditing.expressions import layer_expression
+from keras_norms.auditing.finding import Finding
+from keras_norms.auditing.fixes import SETTERS, after_loading, as_it_is
+from keras_norms.keras_internals import HAS_STATELESS_TRAINER, averages_in, optimizers_in
+from keras_norms.models.averages import value_of
+from keras_norms.models.describe import ours, title
+from keras_norms.models.holders import lost_on_save
+from keras_norms.models.measures import worst_excess
+from keras_norms.models.penalties import activity_path
+
+# An RNN traces its step in a scope of its own, too, where the trainer is stateless.
+_STEP_BY_STEP = (
+    (layers.TimeDistributed, layers.RNN) if HAS_STATELESS_TRAINER else (layers.TimeDistributed,)
+)
+_NEW_STEPS = "model.train_function = model.test_function = None"
+
+
+def dropped_activity_penalty(contents):
+    """Keras loses the penalty of outputs that are computed step by step, or by the outer model."""
+    for layer, enclosing in contents.layers:
+        if layer.activity_regularizer is None:
+            continue
+        wrapper = next((x for x in enclosing[::-1] if isinstance(x, _STEP_BY_STEP)), None)
+        if wrapper is not None:
+            yield Finding(
+                "activity-dropped",
+                "error",
+                activity_path(layer),
+                f"{type(wrapper).__name__} runs this layer step by step, and `fit` loses its "
+                f"penalty; on {wrapper.name} itself, if the outputs are the same, it counts",
+                _move_penalty(contents.model, layer, wrapper),
+            )
+        elif layer is contents.model and HAS_STATELESS_TRAINER:
+            yield Finding(
+                "activity-dropped",
+                "error",
+                activity_path(layer),
+                "`fit` loses the penalty of the outermost model here; inside another model, which "
+                "is to be compiled, it counts",
+                _enclose(layer),
+            )
+
+
+def _move_penalty(model, layer, wrapper):
+    """The penalty on the wrapper instead, if that has the same outputs; else none."""
+    this, outer = layer_expression(model, layer), layer_expression(model, wrapper)
+    if this is None:
+        return "# no public name leads to the layer: make it anew without activity_regularizer"
+    has_same_outputs = layer in (getattr(wrapper, "layer", None), getattr(wrapper, "cell", None))
+    if has_same_outputs and wrapper.activity_regularizer is None:
+        return (
+            f"{outer}.activity_regularizer, {this}.activity_regularizer = "
+            f"{this}.activity_regularizer, None; {_NEW_STEPS}"
+        )
+    return f"{this}.activity_regularizer = None; {_NEW_STEPS}  # and penalise an output outside"
+
+
+def _enclose(model):
+    """The model inside another one."""
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if isinstance(shape, tuple) and all(isinstance(n, (int, type(None))) for n in shape):
+        return f"inputs = keras.Input({shape[1:]}); model = keras.Model(inputs, model(inputs))"
+    return "model.activity_regularizer = None  # and penalise the outputs of a layer inside"
+
+
+def averages(contents):
+    """Moving averages, taken before the constraint, are outside its set."""
+    optimizer = getattr(contents.model, "optimizer", None)
+    if optimizer is None or int(optimizer.iterations) == 0:  # no average is taken yet
+        return
+    for variable, average in averages_in(optimizer):
+        if variable.constraint is None:
+            continue
+        worst = worst_excess(variable.constraint, value_of(average, variable))
+        if worst > 0:
+            yield Finding(
+                "averages",
+                "error",
+                variable.path,
+                f"its moving average, which `use_ema=True` puts into the model, is {worst:.3g} "
+                f"outside {title(variable.constraint)}: Keras takes it before the constraint",
+                "kn.project(model)  # and in every fit: callbacks=[kn.ProjectWeights()]",
+            )
+
+
+def repeated_rate(contents):
+    """A rate below 1 acts in every micro-step of an accumulated gradient."""
+    optimizer = getattr(contents.model, "optimizer", None)
+    steps = max(
+        getattr(each, "gradient_accumulation_steps", None) or 1 for each in optimizers_in(optimizer)
+    )
+    for weight in contents.constrained:
+        constraint = ours(weight.variable.constraint)
+        rate = getattr(constraint, "step_rate", 1)
+        if steps > 1 and rate < 1 and not weight.obstacle:
+            yield Finding(
+                "repeated-rate",
+                "warning",
+                weight.path,
+                f"gradient_accumulation_steps={steps} applies rate={rate} {steps} times per "
+                f"update, which makes it {1 - (1 - rate) ** steps:.3g}",
+                as_it_is("constraint", weight, constraint.at_full_rate()),
+            )
+
+
+def not_saved(contents):
+    """A setting changes when the model is saved and loaded."""
+    for kind in SETTERS:
+        for weight in lost_on_save(contents.model, contents.weights, kind):
+            setting = getattr(weight.variable, kind)
+            held = [getattr(*place) for place in weight.holders(kind)[:1]]
+            if setting is None or held not in ([], [None], [setting]):
+                continue  # the layer has another, which is "not-applied"
+            yield Finding(
+                "not-saved",
+                "warning",
+                weight.path,
+                f"no config can hold {title(setting)}; a loaded model lacks it, or has another",
+                after_loading(kind, weight, setting),
+            )
+
+
+OF_MODELS = (dropped_activity_penalty, averages, repeated_rate, not_saved)

@@ -1,0 +1,40 @@
+"""Pictures: the norms of units against their bounds."""
+
+import math
+
+import numpy as np
+
+from keras_norms.models.describe import ours
+
+MOST_DOTS = 2000
+
+
+def norms_against_bounds(reports):
+    """One row per weight: each unit's norm as a dot, and the bounds of its constraint as bars.
+
+    Args:
+        reports: The `weights` of an `Audit`.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.3 * len(reports)), layout="constrained")
+    axes = figure.subplots()
+    draw = np.random.default_rng(0)
+    for row, report in enumerate(reports):
+        least, largest = getattr(ours(report.constraint), "norm_bounds", (0.0, math.inf))
+        shown = report.norms[:: math.ceil(len(report.norms) / MOST_DOTS) or 1]
+        outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))
+        outside &= report.excess > 0  # else it is rounding
+        height = row + draw.uniform(-0.3, 0.3, len(shown))
+        colors = np.where(outside, "tab:red", "tab:blue")
+        axes.scatter(shown, height, s=9, c=colors, alpha=0.6, linewidths=0, zorder=3)
+        for bound in {least, largest} - {0, math.inf}:
+            axes.plot([bound, bound], [row - 0.4, row + 0.4], color="black", linewidth=1.5)
+    axes.set_yticks(range(len(reports)), [report.path for report in reports])
+    axes.set_ylim(len(reports) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Euclidean norm of each unit; bar: bound; red: outside")
+    return figure

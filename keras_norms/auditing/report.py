@@ -1,0 +1,148 @@
+"""Report: an audit as a dictionary, as text, as Markdown and as HTML."""
+
+import dataclasses
+import html
+import io
+
+import numpy as np
+
+from keras_norms.models.describe import title
+
+
+def as_dict(audit):
+    """Everything but the single norms, as JSON can hold it."""
+    return {
+        "model": audit.name,
+        "weights": [
+            {
+                "path": w.path,
+                "shape": list(w.shape),
+                "layout": w.layout,
+                "groups": len(w.norms),
+                "norm": dict(zip(_THREE, map(_json, _three(w.norms)), strict=True)),
+                "constraint": w.constraint and title(w.constraint),
+                "excess": _json(w.excess),
+                "regularizer": w.regularizer and title(w.regularizer),
+                "penalty": _json(w.penalty),
+                "share": _json(audit.share(w.penalty)),
+                "columns": {heading: _json(value) for heading, value in w.columns.items()},
+            }
+            for w in audit.weights
+        ],
+        "activities": [
+            {"path": path, "penalty": _json(value), "share": _json(audit.share(value))}
+            for path, value in audit.activities.items()
+        ],
+        "loss": _json(audit.loss),
+        "findings": [dataclasses.asdict(f) for f in audit.findings],
+    }
+
+
+def as_text(audit):
+    """The tables for a terminal, and the findings with their fixes."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    file = io.StringIO()
+    console = Console(file=file, width=500, color_system=None)  # as wide as the cells
+    for heading, columns, rows in _tables(audit):
+        table = Table(*columns, box=None, title=heading, title_justify="left", pad_edge=False)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    lines = [*file.getvalue().splitlines(), _findings_table(audit)[0]]
+    for f in audit.findings:
+        lines += [f"{f.severity} {f.code}: {f.path}", f"  {f.message}", f"  fix: {f.fix}"]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def as_markdown(audit):
+    """The tables as GitHub's Markdown."""
+    lines = []
+    for heading, columns, rows in (*_tables(audit), _findings_table(audit)):
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        table = [columns, ["---"] * len(columns), *cells] if rows else []
+        lines += [f"**{heading}**", "", *(f"| {' | '.join(row)} |" for row in table), ""]
+    return "\n".join(lines).strip()
+
+
+def as_html(audit):
+    """The tables as HTML, which notebooks show."""
+    parts = []
+    for heading, columns, rows in (*_tables(audit), _findings_table(audit)):
+        head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in rows
+        )
+        parts.append(
+            f"<p><b>{html.escape(heading)}</b></p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+    return "".join(parts)
+
+
+def _tables(audit):
+    """Heading, columns and rows of text, of each table of numbers."""
+    yield _weights_table(audit)
+    if audit.activities:
+        rows = [[p, _number(v), _percent(audit.share(v))] for p, v in audit.activities.items()]
+        yield "Penalties of outputs", ["layer", "penalty", "share of loss"], rows
+
+
+def _findings_table(audit):
+    errors = len(audit.errors)
+    warnings = len(audit.findings) - errors
+    heading = f"{errors} error{'s'[: errors != 1]}, {warnings} warning{'s'[: warnings != 1]}"
+    columns = ["severity", "code", "path", "message", "fix"]
+    return heading, columns, [[getattr(f, c) for c in columns] for f in audit.findings]
+
+
+def _weights_table(audit):
+    further = list(dict.fromkeys(heading for w in audit.weights for heading in w.columns))
+    columns = ["weight", "shape", "layout", "units", "norms: least, median, largest"]
+    columns += ["constraint", "excess", "regularizer", "penalty", "share of loss", *further]
+    rows = []
+    for w in audit.weights:
+        rows.append(
+            [
+                w.path,
+                str(w.shape),
+                w.layout or "?",
+                str(len(w.norms)),
+                " ".join(map(_number, _three(w.norms))),
+                title(w.constraint) if w.constraint else "",
+                _number(w.excess),
+                title(w.regularizer) if w.regularizer else "",
+                _number(w.penalty),
+                _percent(audit.share(w.penalty)),
+                *(_number(w.columns.get(heading)) for heading in further),
+            ]
+        )
+    used = [i for i, _ in enumerate(columns) if any(row[i] for row in rows)]
+    loss = "" if audit.loss is None else f": loss {_number(audit.loss)}"
+    used_rows = [[row[i] for i in used] for row in rows]
+    return f"{audit.name}{loss}", [columns[i] for i in used], used_rows
+
+
+_THREE = ("min", "median", "max")
+
+
+def _three(norms):
+    """The least, the median and the largest; NaN for a weight without entries."""
+    if norms.size == 0:
+        return (np.nan,) * 3
+    return tuple(float(f(norms)) for f in (np.min, np.median, np.max))
+
+
+def _json(value):
+    """None for NaN and infinity, which JSON lacks."""
+    return value if value is not None and np.isfinite(value) else None
+
+
+def _number(value):
+    return "" if value is None else f"{value:.3g}"
+
+
+def _percent(share):
+    return "" if share is None else f"{share:.1%}"

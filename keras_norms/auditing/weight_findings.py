@@ -1,0 +1,215 @@
+"""Findings about one weight: its constraint, its regularizer, and whether Keras applies them.
+
+A fix is Python that works when it is pasted where `model`, `keras` and `keras_norms as kn` are
+known. Only what fails without a word is an error.
+"""
+
+import keras
+import numpy as np
+
+from keras_norms.auditing.expressions import layer_expression, variable_expression
+from keras_norms.auditing.finding import Finding
+from keras_norms.auditing.fixes import SETTERS, as_it_is, one_norm_per_unit
+from keras_norms.constraints import Constraint
+from keras_norms.models.describe import ours, title
+from keras_norms.models.measures import EPS
+from keras_norms.numerics.groups import axes_of_layout
+from keras_norms.regularizers import Regularizer
+
+
+def wrong_axis(weight):
+    """A norm is not of one unit: Keras' `axis=0` on a convolution, or on an embedding table."""
+    constraint = ours(weight.variable.constraint)
+    if weight.obstacle or not weight.has_units or not isinstance(constraint, Constraint):
+        return
+    wanted = axes_of_layout(weight.layout)
+    shape = tuple(weight.variable.shape)
+    for member in constraint.members:
+        axes = member.group_axes(len(shape))
+        if not member.has_groups or _longer(axes, shape) == _longer(wanted, shape):
+            continue
+        is_whole = member.axis is None
+        (groups, size), (units, unit_size) = _count(shape, axes), _count(shape, wanted)
+        yield Finding(
+            "whole-tensor" if is_whole else "wrong-axis",
+            "warning" if is_whole else "error",
+            weight.path,
+            f"axis={member.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} "
+            f"of this {type(weight.layer).__name__} kernel ({weight.layout}); one norm per unit is "
+            f"{units} of {unit_size}, axis={wanted}",
+            one_norm_per_unit(weight),
+        )
+        return
+
+
+def _longer(axes, shape):
+    """Axes of length 1 make no difference."""
+    return [a for a in axes if shape[a] > 1]
+
+
+def _several(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _count(shape, axes):
+    """How many groups there are, and how many weights in each."""
+    size = int(np.prod([shape[a] for a in axes]))
+    return int(np.prod(shape)) // size, size
+
+
+def not_applied(weight):
+    """A layer has a setting that its variable lacks, so Keras never applies it."""
+    for kind in SETTERS:
+        for layer, attribute in weight.holders(kind)[:1]:
+            says, does = getattr(layer, attribute), getattr(weight.variable, kind)
+            if says is None or says == does or weight.obstacle in ("lora", "frozen"):
+                continue
+            if weight.obstacle == "quantized":  # which took it away without a word
+                yield Finding(
+                    "quantized",
+                    "warning",
+                    weight.path,
+                    f"{title(says)} is not applied, because quantized weights are not trained",
+                    as_it_is(kind, weight, None),
+                )
+                continue
+            yield Finding(
+                "not-applied",
+                "error",
+                weight.path,
+                f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
+                f"at, has {title(does)}; an attribute that is set after the layer is built does "
+                "nothing",
+                as_it_is(kind, weight, says),
+            )
+
+
+def lora(weight):
+    """LoRA freezes the constrained weight, and trains two others, which it adds."""
+    constraint = weight.variable.constraint
+    if constraint is not None and weight.obstacle == "lora":
+        yield Finding(
+            "lora",
+            "error",
+            weight.path,
+            f"{title(constraint)} is never applied: LoRA trains other weights in its place",
+            as_it_is("constraint", weight, None),
+        )
+
+
+def of_measures(weight, worst):
+    """What the numbers of a weight say.
+
+    Args:
+        weight: A `Weight`.
+        worst: How far it is outside its set: 0.0 if it is in the set, NaN if it or its norm is not
+            finite, None without a constraint.
+    """
+    if worst is not None and np.isnan(worst):
+        yield from not_finite(weight)
+    else:
+        yield from violated(weight, worst)
+
+
+def not_finite(weight):
+    """NaN or infinity, which no constraint brings back."""
+    place = variable_expression(weight)
+    yield Finding(
+        "not-finite",
+        "error",
+        weight.path,
+        "a norm of it is NaN or infinite, which no constraint mends; lower the learning rate, and "
+        "start from other weights",
+        f"{place}.assign(keras.initializers.GlorotUniform()({place}.shape))  # or load weights",
+    )
+
+
+def violated(weight, worst):
+    """A weight is outside its set now; if it is frozen, it stays there."""
+    constraint = weight.variable.constraint
+    if not worst or weight.obstacle in ("lora", "quantized"):  # 0, or None without a constraint
+        return
+    if getattr(ours(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
+        return  # it comes nearer with each step
+    outside = f"a group is {worst:.3g} outside {title(constraint)}"
+    if weight.obstacle == "frozen":
+        severity, code = "error", "frozen"
+        message = f"{outside}; the weight is frozen, and Keras never constrains it"
+    else:
+        severity, code = "warning", "violated"
+        message = f"{outside}; Keras constrains after the next step of the optimizer, not before"
+    yield Finding(code, severity, weight.path, message, "kn.project(model)")
+
+
+def half_precision(weight):
+    """The weights themselves are rounded, so that a bound holds to three digits, or two."""
+    variable = weight.variable
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    if variable.constraint is not None and dtype in ("float16", "bfloat16"):
+        yield Finding(
+            "half-precision",
+            "warning",
+            weight.path,
+            f"in {dtype} a bound holds to {EPS[dtype] / 2:.2%} only; under mixed precision "
+            "weights are float32 and their bounds exact",
+            f'keras.config.set_dtype_policy("mixed_{dtype}")  # and build the model again',
+        )
+
+
+def batch_of_weights(weight):
+    """A penalty of a batch is on a weight, which has none."""
+    regularizer = weight.variable.regularizer
+    if not getattr(regularizer, "for_activations", False) or weight.obstacle:
+        return
+    yield Finding(
+        "batch-of-weights",
+        "warning",
+        weight.path,
+        f"{title(regularizer)} is for a batch of outputs, but a weight has no batch, so that its "
+        "strength depends on the shape of the weight and on the version of Keras",
+        as_it_is("regularizer", weight, regularizer.for_weights()),
+    )
+
+
+def unreachable(weight):
+    """The penalty can never be 0 for a weight of this shape."""
+    regularizer = ours(weight.variable.regularizer)
+    shape = tuple(weight.variable.shape)
+    if weight.obstacle or not isinstance(regularizer, Regularizer):
+        return
+    reason = regularizer.why_never_zero(shape)
+    if reason is not None:
+        yield Finding(
+            "unreachable",
+            "warning",
+            weight.path,
+            f"{reason}, so the penalty never reaches 0",
+            as_it_is("regularizer", weight, regularizer.reaching_zero(shape)),
+        )
+
+
+def unknown_layout(weight):
+    """A norm whose axis cannot be judged, because the layer's layout is not known."""
+    constraint = ours(weight.variable.constraint)
+    if weight.layout or not weight.name or not isinstance(constraint, Constraint):
+        return
+    if not constraint.has_groups:
+        return
+    words = ["in"] * (len(weight.variable.shape) - 1) + ["unit"]
+    model = (*weight.enclosing, weight.layer)[0]
+    layer = layer_expression(model, weight.layer)
+    layer_class = type(weight.layer).__name__ if layer is None else f"type({layer})"
+    yield Finding(
+        "unknown-layout",
+        "warning",
+        weight.path,
+        f"no layout is known for {type(weight.layer).__name__}, so its axis is not judged; "
+        "say which axes tell units apart, if it is not the last as here",
+        f'kn.register_layout({layer_class}, {weight.name}="{" ".join(words)}")',
+    )
+
+
+OF_WEIGHTS = (
+    *(wrong_axis, not_applied, lora, half_precision, batch_of_weights, unreachable),
+    unknown_layout,
+)

@@ -1,0 +1,157 @@
+"""The base class of the constraints: a set, and the map that puts weights into it."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from keras_norms.numerics.norms import l2
+from keras_norms.numerics.precision import lift, lower
+from keras_norms.setting import Setting
+
+
+class Constraint(Setting, keras.constraints.Constraint):
+    """Base class of the constraints: a closed set, and the map that puts weights into it.
+
+    A subclass is a frozen dataclass. It overrides `compute_projection`, and has a field `axis`
+    unless its set is elementwise. It may override `compute_step`, if one training step goes only
+    a part of the way, and `compute_excess`, if the distance from the set is not that to the
+    projection. Whatever else the package needs to know of it has a default below: `convex`,
+    `has_coupled_groups`, `keeps_zero_groups`, `norm_bounds`, `step_rate`, `at_full_rate`,
+    `audit_columns` and `for_layout`. A class that only overrides `__call__`, as one made for
+    `keras.constraints.Constraint` does, works too.
+
+    Attributes:
+        axis: The axes inside a group, as the user gave them; `()` for an elementwise set.
+        convex: Whether the set is convex. The laws of `keras_norms.testing` ask more of it then.
+
+    Example:
+    >>> import dataclasses, keras
+    >>> from keras_norms.constraints import Constraint
+    >>> @keras.saving.register_keras_serializable("my_package")
+    ... @dataclasses.dataclass(frozen=True)
+    ... class AtMostOne(Constraint):
+    ...     def compute_projection(self, w, axes):
+    ...         return keras.ops.minimum(w, 1)
+    >>> constraint = AtMostOne()
+    >>> print(keras.ops.convert_to_numpy(constraint([0.5, 3.0])))
+    [0.5 1. ]
+    >>> print(keras.ops.convert_to_numpy(constraint.excess([0.5, 3.0])))
+    [0. 2.]
+    """
+
+    axis: Any = ()
+    convex: ClassVar[bool] = False
+
+    def __call__(self, w):
+        """The weights after one training step's worth of the constraint.
+
+        Args:
+            w: A `keras.Variable`, tensor or array of floating-point numbers, of any shape.
+
+        Returns:
+            A tensor of the same shape and dtype.
+
+        Raises:
+            TypeError: If `w` does not hold floating-point numbers.
+            ValueError: If `w` lacks an axis that `axis` names.
+        """
+        if type(self) is Constraint:  # no set at all: the weights stay, as in Keras
+            return w
+        return self._map(self.compute_step, w)
+
+    def project(self, w):
+        """The weights in the set, exactly: a tensor of the shape and dtype of `w`.
+
+        The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
+        the number of entries in a group. A second projection moves weights by no more than that
+        rounding; in float32 and float64, those of `MaxNorm`, `NonNeg`, `Clip` and `Simplex` do
+        not change at all. Arguments and errors as in `__call__`.
+        """
+        return self._map(self.compute_projection, w)
+
+    def excess(self, w):
+        """The distance of each group from the set: 0 for a group in it, in float32 or float64.
+
+        The shape is that of `w` without the axes inside a group; an elementwise set has one
+        distance per entry, and a set with coupled groups one number. Arguments and errors as in
+        `__call__`.
+        """
+        w, _ = lift(w)
+        axes = self.group_axes(len(w.shape))
+        outside = [size for a, size in enumerate(w.shape) if a not in axes]
+        shape = () if self.has_coupled_groups else outside
+        return ops.reshape(self.compute_excess(w, axes), shape)
+
+    def compute_projection(self, w, axes):
+        """The point of the set for `w`: what a subclass defines.
+
+        Args:
+            w: A tensor of float32 or float64. float16 and bfloat16 were cast up before, and the
+                result is cast back after.
+            axes: The axes inside a group, a tuple of sorted, non-negative integers.
+
+        Returns:
+            A tensor of the shape and dtype of `w`.
+        """
+        if type(self).__call__ is Constraint.__call__:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define `compute_projection(w, axes)`, or override "
+                "`__call__`."
+            )
+        return self(w)
+
+    def compute_step(self, w, axes):
+        """What one training step makes of `w`: all of the way, unless a subclass says otherwise.
+
+        Arguments and result as for `compute_projection`.
+        """
+        return self.compute_projection(w, axes)
+
+    def compute_excess(self, w, axes):
+        """The distance of each group from the set: that to the projection, by default.
+
+        Arguments as for `compute_projection`.
+
+        Returns:
+            A tensor of the shape of `w`, in which the axes inside a group have length 1 or are
+            gone; one number for a set with coupled groups.
+        """
+        moved = w - self.compute_projection(w, axes)
+        return l2(moved, tuple(range(len(w.shape))) if self.has_coupled_groups else axes)
+
+    @property
+    def has_coupled_groups(self):
+        """Whether groups depend on one another, as in a bound on the largest singular value.
+
+        The excess is one number then.
+        """
+        return False
+
+    @property
+    def keeps_zero_groups(self):
+        """Whether a group of zeros stays zero, although it is not in the set.
+
+        A set has no nearest point for it where every direction is equally near.
+        """
+        return False
+
+    @property
+    def norm_bounds(self):
+        """The least and the largest Euclidean norm that a group in the set can have."""
+        return 0.0, math.inf
+
+    @property
+    def step_rate(self):
+        """The part of the way that one training step goes: `rate`, if the class has it, or 1."""
+        return getattr(self, "rate", 1)
+
+    def at_full_rate(self):
+        """The same constraint, all of whose steps go all of the way."""
+        return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
+
+    def _map(self, function, w):
+        w, dtype = lift(w)
+        return lower(function(w, self.group_axes(len(w.shape))), dtype)

@@ -1,0 +1,55 @@
+"""Looking up constraints: `get`, `serialize` and `deserialize`, as in Keras."""
+
+import keras
+
+from keras_norms.identifiers import find
+
+# Filled by the face of the package, `__init__.py`, because `Chain` needs `get`.
+CLASSES: dict[str, type] = {}
+
+
+def get(identifier):
+    """The constraint that `identifier` stands for.
+
+    Args:
+        identifier: None, a name ("max_norm" or "MaxNorm"), a config dict, a class, or any
+            other callable, which is returned as it is.
+
+    Raises:
+        ValueError: If the name is unknown.
+        TypeError: If `identifier` is none of these.
+
+    Example:
+    >>> from keras_norms import constraints
+    >>> constraints.get("max_norm")
+    MaxNorm(max_value=2, axis=0, ord=2)
+    """
+    return find(identifier, CLASSES, "constraint")
+
+
+def serialize(constraint):
+    """The config dict of a constraint, from which `deserialize` makes an equal one.
+
+    Example:
+    >>> from keras_norms import constraints
+    >>> constraints.serialize(constraints.MaxNorm(3.0))["config"]
+    {'max_value': 3.0, 'axis': 0}
+    """
+    return keras.saving.serialize_keras_object(constraint)
+
+
+def deserialize(config, custom_objects=None):
+    """The constraint that `serialize` made `config` from.
+
+    Args:
+        config: A config dict.
+        custom_objects: Classes by name, for constraints that are not registered.
+
+    Example:
+    >>> from keras_norms import constraints
+    >>> constraints.deserialize(constraints.serialize(constraints.MaxNorm(3.0)))
+    MaxNorm(max_value=3.0, axis=0, ord=2)
+    """
+    return keras.saving.deserialize_keras_object(
+        config, custom_objects=custom_objects, module_objects=CLASSES
+    )

@@ -1,0 +1,207 @@
+"""Constraints on norms: `MaxNorm`, `UnitNorm` and `MinMaxNorm`."""
+
+import dataclasses
+import math
+from typing import final
+
+import keras
+from keras import ops
+
+from keras_norms.config import check_ascending, fraction, nonnegative, parameter, positive
+from keras_norms.constraints.base import Constraint
+from keras_norms.numerics.groups import axis_of
+from keras_norms.numerics.norms import l2
+from keras_norms.numerics.projections import (
+    clip,
+    onto_box,
+    onto_l2_ball,
+    onto_shell,
+    onto_unit_sphere,
+)
+from keras_norms.numerics.thresholds import onto_l1_ball
+
+_registered = keras.saving.register_keras_serializable("keras_norms")
+
+_ORDERS = {1: 1, 2: 2, "inf": "inf", math.inf: "inf"}  # JSON has no infinity
+
+
+def _order(name, value):
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool) and value in _ORDERS:
+        return _ORDERS[value]
+    raise ValueError(f'`{name}` must be 1, 2 or "inf". Received: {name}={value!r}')
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class MaxNorm(Constraint):
+    """Groups of norm at most `max_value`: the nearest point.
+
+    A group within the bound does not change. A group beyond it:
+    - under `ord=2`, the Euclidean norm, is scaled: `w * max_value / max(norm, max_value)`. Finite
+      and feasible for every finite weight; a group of norm above 1.8e19, whose square overflows
+      float32, becomes zero.
+    - under `ord=1`, the sum of absolute values, has them all lowered by one number, and small
+      entries become zero: `sign(w) * max(abs(w) - theta, 0)`. Not a scaling. On JAX it has no
+      gradient, and an eager call compiles its loop anew; training compiles it once.
+    - under `ord="inf"`, the largest absolute value, is clipped.
+
+    Args:
+        max_value: The largest norm, positive. Typical with dropout: 3 to 4.
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+            0 is one norm per unit of a Dense layer; `(0, 1, 2)` one per Conv2D filter.
+        ord: The norm: 1, 2 or "inf".
+
+    Raises:
+        ValueError: If `max_value` is not positive and finite, `ord` is another, or `axis` names an
+            axis twice.
+        TypeError: If `max_value` is not a number, or `axis` not made of integers.
+
+    Source: Srebro, Rennie, Jaakkola, "Maximum-Margin Matrix Factorization", NIPS 2004;
+    with dropout: Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1;
+    `ord=1`: Duchi et al., "Efficient projections onto the l1-ball", ICML 2008.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> w = [[3.0, 0.3], [4.0, 0.4]]  # a Dense kernel: 2 inputs, 2 units of norm 5 and 0.5
+    >>> print(keras.ops.convert_to_numpy(kn.MaxNorm(1.0)(w)))
+    [[0.6 0.3]
+     [0.8 0.4]]
+    >>> print(keras.ops.convert_to_numpy(kn.MaxNorm(2.0, ord=1)([0.5, 2.0, -3.5])))
+    [ 0.    0.25 -1.75]
+    """
+
+    max_value: float = parameter(positive, 2)
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    ord: int | str = parameter(_order, 2, in_keras=False)
+    convex = True
+
+    @classmethod
+    def examples(cls):
+        """One with each order, and one group for the whole tensor."""
+        return [cls(1.5), cls(1.5, axis=None), cls(1.5, ord=1), cls(1.5, ord="inf")]
+
+    @property
+    def norm_bounds(self):
+        """Up to `max_value`, if `ord` is 2; the other orders bound another norm."""
+        return 0.0, self.max_value if self.ord == 2 else math.inf
+
+    def compute_projection(self, w, axes):
+        """Each group at its nearest point of the ball."""
+        return _ONTO_BALL[self.ord](w, axes, self.max_value)
+
+
+_ONTO_BALL = {
+    1: onto_l1_ball,
+    2: onto_l2_ball,
+    "inf": lambda w, axes, radius: onto_box(w, -radius, radius),
+}
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class UnitNorm(Constraint):
+    """Groups of Euclidean norm 1: the nearest point, by radial scaling.
+
+    A zero group stays zero, since every direction is equally near; its `excess` is 1. Exact for
+    norms from 1e-18 to 1e18 in float32; a group whose squares underflow counts as zero.
+
+    Args:
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `axis` names an axis twice.
+        TypeError: If `axis` is not made of integers.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> w = [[3.0, 0.0], [4.0, 0.0]]
+    >>> print(keras.ops.convert_to_numpy(kn.UnitNorm()(w)))
+    [[0.6 0. ]
+     [0.8 0. ]]
+    >>> print(keras.ops.convert_to_numpy(kn.UnitNorm().excess(w)))
+    [4. 1.]
+    """
+
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    keeps_zero_groups = True
+
+    @property
+    def norm_bounds(self):
+        """1 and nothing else."""
+        return 1.0, 1.0
+
+    def compute_projection(self, w, axes):
+        """Each group divided by its norm."""
+        return onto_unit_sphere(w, axes)
+
+    def compute_excess(self, w, axes):
+        """How far each norm is from 1, that of a zero group too."""
+        return ops.abs(l2(w, axes) - 1)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class MinMaxNorm(Constraint):
+    """Groups of Euclidean norm in [min_value, max_value]: the nearest point, by radial scaling.
+
+    One training step goes `rate` of the way:
+    `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all of it.
+    A zero group stays zero; its `excess` is `min_value`.
+
+    Args:
+        min_value: The smallest norm, not negative.
+        max_value: The largest norm, positive and not below `min_value`.
+        rate: The part of the way that one step goes, in [0, 1].
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If a bound or `rate` is out of its range, `min_value > max_value`, or `axis`
+            names an axis twice.
+        TypeError: If a bound or `rate` is not a number, or `axis` not made of integers.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> w = [[3.0, 0.3], [4.0, 0.4]]  # norms 5 and 0.5
+    >>> print(keras.ops.convert_to_numpy(kn.MinMaxNorm(1.0, 2.5)(w)))
+    [[1.5 0.6]
+     [2.  0.8]]
+    >>> print(keras.ops.convert_to_numpy(kn.MinMaxNorm(1.0, 2.5, rate=0.5)([[3.0], [4.0]])))
+    [[2.25]
+     [3.  ]]
+    """
+
+    min_value: float = parameter(nonnegative, 0)
+    max_value: float = parameter(positive, 1)
+    rate: float = parameter(fraction, 1)
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    keeps_zero_groups = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_ascending(self)
+
+    @classmethod
+    def examples(cls):
+        """One with both bounds."""
+        return [cls(0.5, 1.5)]
+
+    @property
+    def norm_bounds(self):
+        """From `min_value` to `max_value`."""
+        return self.min_value, self.max_value
+
+    def compute_projection(self, w, axes):
+        """Each group scaled all of the way to the nearest norm between the bounds."""
+        return onto_shell(w, axes, self.min_value, self.max_value)
+
+    def compute_step(self, w, axes):
+        """Each group scaled by `rate` of the way."""
+        return onto_shell(w, axes, self.min_value, self.max_value, self.rate)
+
+    def compute_excess(self, w, axes):
+        """How far each norm is from the bounds, that of a zero group too."""
+        norm = l2(w, axes)
+        return ops.abs(norm - clip(norm, self.min_value, self.max_value))

@@ -1,0 +1,49 @@
+"""Constraints on the sum of a group: `Simplex`."""
+
+import dataclasses
+from typing import final
+
+import keras
+
+from keras_norms.config import parameter, positive
+from keras_norms.constraints.base import Constraint
+from keras_norms.numerics.groups import axis_of
+from keras_norms.numerics.thresholds import onto_simplex
+
+_registered = keras.saving.register_keras_serializable("keras_norms")
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class Simplex(Constraint):
+    """Groups of entries that are not negative and sum to `total`: the nearest point.
+
+    `max(w - theta, 0)`, with theta such that the group sums to `total`: small entries become zero.
+    A group that is in the set already does not change, in float32 and float64. On JAX it has no
+    gradient, and an eager call compiles its loop anew; training compiles it once.
+
+    Args:
+        total: The sum of a group, positive.
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `total` is not positive and finite, or `axis` names an axis twice.
+        TypeError: If `total` is not a number, or `axis` not made of integers.
+
+    Source: Michelot, "A finite algorithm for finding the projection of a point onto the canonical
+    simplex of R^n", JOTA 50, 1986.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> print(keras.ops.convert_to_numpy(kn.Simplex()([0.5, 0.75, -3.5])))
+    [0.375 0.625 0.   ]
+    """
+
+    total: float = parameter(positive, 1)
+    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    convex = True
+
+    def compute_projection(self, w, axes):
+        """Each group at its nearest point of the simplex."""
+        return onto_simplex(w, axes, self.total)

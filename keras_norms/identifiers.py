@@ -1,0 +1,46 @@
+"""Identifiers: what a name, a config or a class stands for, as Keras' `get` functions have it."""
+
+import inspect
+import re
+
+import keras
+
+
+def by_name(*classes):
+    """The classes under their CamelCase and snake_case names, as Keras looks them up."""
+    names = {cls.__name__: cls for cls in classes}
+    return names | {_snake_case(name): cls for name, cls in names.items()}
+
+
+def _snake_case(name):
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def find(identifier, classes, kind):
+    """The object that `identifier` stands for.
+
+    Args:
+        identifier: None, a name, a config dict, a class, or any other callable.
+        classes: The classes by name.
+        kind: "constraint" or "regularizer", for the error message.
+
+    Raises:
+        ValueError: If the name is unknown.
+        TypeError: If `identifier` is none of these.
+    """
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier, module_objects=classes)
+    elif isinstance(identifier, str):
+        if identifier not in classes:
+            raise ValueError(
+                f"Unknown {kind}; known names are {', '.join(sorted(classes))}. "
+                f"Received: {identifier!r}"
+            )
+        identifier = classes[identifier]
+    if inspect.isclass(identifier):
+        identifier = identifier()
+    if identifier is None or callable(identifier):
+        return identifier
+    raise TypeError(
+        f"A {kind} is None, a name, a config dict, a class or a callable. Received: {identifier!r}"
+    )

@@ -1,0 +1,1 @@
+"""Models: constraints and regularizers on a whole model that is built already."""

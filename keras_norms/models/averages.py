@@ -1,0 +1,28 @@
+"""Averages: the moving averages of weights that an optimizer with `use_ema=True` keeps."""
+
+from keras import ops
+
+from keras_norms.keras_internals import averages_in
+from keras_norms.models.measures import projected
+
+
+def value_of(average, variable):
+    """The value of a moving average, in a buffer of its own.
+
+    When training ends, JAX keeps a weight and its moving average in one array. The next step may
+    delete that array. If it is deleted, the average had the value that the weight has now, so the
+    weight's value is returned.
+    """
+    try:
+        return ops.copy(average.value)
+    except (RuntimeError, ValueError):
+        return ops.copy(variable.value)
+
+
+def project_averages(optimizer):
+    """Put the averages of constrained weights into their sets, and each into its own buffer."""
+    for variable, average in averages_in(optimizer):
+        value = value_of(average, variable)
+        if variable.constraint is not None:
+            value = projected(variable.constraint, value)
+        average.assign(value)

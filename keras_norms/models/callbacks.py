@@ -1,0 +1,236 @@
+"""Callbacks: what Keras' training loop leaves open, norms in the history, changing factors."""
+
+import dataclasses
+import numbers
+import re
+
+import keras
+from keras import ops
+
+from keras_norms.models.attach import project
+from keras_norms.models.holders import renew_steps
+from keras_norms.models.measures import excess_axes_of, excess_of, norms_of
+from keras_norms.models.penalties import penalties_of
+from keras_norms.models.weights import contents_of, select
+
+# A group counts as on its bound if growing by this much would take it out of its set. More than the
+# rounding of bfloat16, which is 0.4 %.
+GROWTH = 1e-2
+
+
+class ProjectWeights(keras.callbacks.Callback):
+    """Puts constrained weights into their sets where Keras does not.
+
+    Keras applies constraints after optimizer steps only. This projects the weights, exactly,
+    whenever training, an epoch, evaluation or prediction begins or ends: initial and loaded
+    weights, the moving averages of `use_ema=True`, which Keras takes of weights that are not
+    constrained yet, and averages that `keras.callbacks.SwapEMAWeights` puts into the model, before
+    it or after it in the list of callbacks. A second `fit` with averages works under JAX, too,
+    where Keras alone leaves weights and averages in one buffer.
+
+    Raises:
+        ValueError: When training begins, if no weight of the model has a constraint.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(1, kernel_constraint=kn.MaxNorm(1.0), kernel_initializer="ones")
+    >>> model = keras.Sequential([keras.layers.Input((4,)), layer])
+    >>> model.compile(keras.optimizers.SGD(0.0, use_ema=True), "mse")
+    >>> x, y = np.ones((2, 4)), np.ones((2, 1))
+    >>> _ = model.fit(x, y, callbacks=[kn.ProjectWeights()], verbose=0)
+    >>> print(keras.ops.convert_to_numpy(layer.kernel)[:, 0])
+    [0.5 0.5 0.5 0.5]
+    """
+
+    def on_train_begin(self, logs=None):
+        """Projects initial and loaded weights."""
+        project(self.model)
+
+    def on_train_end(self, logs=None):
+        """Projects the averages that Keras has put into the model."""
+        project(self.model)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Projects weights that another callback has set."""
+        project(self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Projects averages, which other callbacks may swap in."""
+        project(self.model)
+
+    def on_test_begin(self, logs=None):
+        """As at the end of an epoch."""
+        project(self.model)
+
+    def on_test_end(self, logs=None):
+        """As at the end of an epoch."""
+        project(self.model)
+
+    def on_predict_begin(self, logs=None):
+        """As at the end of an epoch."""
+        project(self.model)
+
+    def on_predict_end(self, logs=None):
+        """As at the end of an epoch."""
+        project(self.model)
+
+
+class NormHistory(keras.callbacks.Callback):
+    """Records the norms of weights and the values of penalties after each epoch.
+
+    They enter the logs, and so the `History` that `fit` returns. Callbacks such as `TensorBoard`
+    and `CSVLogger` write them, if they come after this one in the list; so does the progress bar,
+    unless `verbose=0`. The keys, for each weight's path:
+
+    - "mean_norm/path" and "max_norm/path": over the norms of its units; the norm of the whole
+      weight if it is elementwise, or of a layer without a layout. Of weights with the same path,
+      the second has the path with ":2", and so on.
+    - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
+      if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
+    - "penalty/path", if it has a regularizer: what that adds to the loss.
+
+    Args:
+        where: The weights, as for `keras_norms.constrain`; None is each that has a constraint or
+            a regularizer.
+
+    Raises:
+        ValueError: When training begins, if there is no such weight.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(2, kernel_constraint=kn.MaxNorm(1.0), name="head")
+    >>> model = keras.Sequential([keras.layers.Input((4,)), layer], name="digits")
+    >>> model.compile(keras.optimizers.SGD(1.0), "mse")
+    >>> x, y = np.ones((2, 4)), np.full((2, 2), 100.0)
+    >>> history = model.fit(x, y, callbacks=[kn.NormHistory()], verbose=0)
+    >>> {key: round(float(values[-1]), 3) for key, values in history.history.items() if "/" in key}
+    {'mean_norm/digits/head/kernel': 1.0, 'max_norm/digits/head/kernel': 1.0,
+     'on_bound/digits/head/kernel': 1.0}
+    """
+
+    def __init__(self, where=None):
+        super().__init__()
+        self.where = where
+
+    def on_train_begin(self, logs=None):
+        """Finds the weights."""
+        where = _has_setting if self.where is None else self.where
+        self._weights = select(contents_of(self.model).weights, where)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the norms and penalties to the logs."""
+        for weight in self._weights:
+            measures = _measures_of(weight)
+            logs.update({f"{key}/{weight.label}": value for key, value in measures.items()})
+
+
+def _has_setting(layer, variable):
+    return variable.constraint is not None or variable.regularizer is not None
+
+
+def _measures_of(weight):
+    """The numbers of one weight, by the name that they have in the logs."""
+    variable = weight.variable
+    norms = norms_of(variable, weight.norm_axes)
+    measures = {"mean_norm": float(norms.mean()), "max_norm": float(norms.max())}
+    if variable.constraint is not None:
+        axes = excess_axes_of(variable.constraint, len(variable.shape))
+        excess = excess_of(variable.constraint, variable, times=1 + GROWTH)
+        # Keras' own constraints shrink feasible groups, by less than half the growth.
+        outside = excess > GROWTH / 2 * norms_of(variable, axes)
+        measures["on_bound"] = float(outside.mean())
+    if variable.regularizer is not None:
+        measures["penalty"] = float(ops.convert_to_numpy(variable.regularizer(variable)))
+    return measures
+
+
+class FactorSchedule(keras.callbacks.Callback):
+    """Sets the factor of penalties when an epoch begins, as a function of the epoch.
+
+    What `keras.callbacks.LearningRateScheduler` is for the learning rate. Keras compiles the
+    factor into its steps, so they are made anew when the value changes: that costs a compilation
+    under TensorFlow and JAX, and the new factor is exactly what training and validation then use.
+    The last factor stays.
+
+    Args:
+        schedule: A function that takes the epoch, an integer from 0, and returns the factor, not
+            negative.
+        where: A regular expression, searched in "path/of/the/kernel" for the penalty of a weight
+            and in "path/of/the/layer/activity" for an activity penalty. None is all of them.
+        field: The name of the factor, such as "l2" for an `L1L2`; None for penalties that have
+            only one.
+
+    Raises:
+        TypeError: If `schedule` is not callable; when an epoch begins, if it returns no number.
+        ValueError: When training begins, if no penalty is selected, or one is not a regularizer
+            of keras_norms with that factor; when an epoch begins, if the factor is negative or
+            not finite.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(1, kernel_regularizer=kn.L2(0.0))
+    >>> model = keras.Sequential([keras.layers.Input((4,)), layer])
+    >>> model.compile("sgd", "mse")
+    >>> warm_up = kn.FactorSchedule(lambda epoch: min(1e-3, 1e-4 * epoch))
+    >>> x, y = np.ones((2, 4)), np.ones((2, 1))
+    >>> _ = model.fit(x, y, epochs=3, callbacks=[warm_up], verbose=0)
+    >>> layer.kernel_regularizer
+    L2(l2=0.0002)
+    """
+
+    def __init__(self, schedule, where=None, field=None):
+        super().__init__()
+        if not callable(schedule):
+            raise TypeError(
+                f"`schedule` must be a function of the epoch. Received: schedule={schedule!r}"
+            )
+        self.schedule = schedule
+        self.where = where
+        self.field = field
+
+    def _find(self, contents):
+        found = penalties_of(contents)
+        chosen = [p for p in found if self.where is None or re.search(self.where, p.path)]
+        if not chosen:
+            paths = ", ".join(p.path for p in found) or "none"
+            raise ValueError(
+                f"`where` must select a penalty; the model has {paths}. "
+                f"Received: where={self.where!r}"
+            )
+        return chosen
+
+    def on_train_begin(self, logs=None):
+        """Looks whether there are penalties with that factor."""
+        for penalty in self._find(contents_of(self.model)):
+            _factor_of(penalty, self.field)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the factor, and has the steps made anew if it is another."""
+        factor = self.schedule(epoch)
+        if not isinstance(factor, numbers.Real):
+            raise TypeError(f"`schedule` must return a number. Received: {factor!r}")
+        changed = False
+        contents = contents_of(self.model)
+        for penalty in self._find(contents):
+            old = penalty.regularizer
+            new = dataclasses.replace(old, **{_factor_of(penalty, self.field): factor})
+            if new != old:
+                penalty.set(new)
+                changed = True
+        if changed:
+            renew_steps(layer for layer, _ in contents.layers)
+
+
+def _factor_of(penalty, field):
+    """The name of the field that holds the factor of a penalty."""
+    regularizer = penalty.regularizer
+    factors = getattr(regularizer, "factors", ())
+    chosen = [name for name in factors if field in (None, name)]
+    if len(chosen) != 1:
+        have = f"it has {', '.join(factors)}" if factors else "it has no factor"
+        raise ValueError(
+            "FactorSchedule is for regularizers of keras_norms with one factor, or with the one "
+            f"that `field` names; {have}. Received: field={field!r} for {penalty.path} with "
+            f"{regularizer}"
+        )
+    return chosen[0]

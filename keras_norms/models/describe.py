@@ -1,0 +1,57 @@
+"""Describe: how a constraint or regularizer of any make reads, and the code that makes it again."""
+
+import dataclasses
+from typing import Any
+
+from keras_norms.constraints import Constraint
+from keras_norms.constraints.lookup import CLASSES as CONSTRAINTS
+from keras_norms.keras_internals import is_from_keras
+from keras_norms.regularizers import Regularizer
+from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
+
+
+def ours(setting):
+    """Our drop-in for one of Keras' own constraints or regularizers; others as they are."""
+    name = type(setting).__name__
+    if not is_from_keras(setting) or not hasattr(setting, "get_config"):
+        return setting
+    cls: Any = CONSTRAINTS.get(name) or REGULARIZERS.get(name)
+    return setting if cls is None else cls.from_config(setting.get_config())
+
+
+def title(setting):
+    """How a setting reads in a message."""
+    setting = ours(setting)
+    if setting is None or isinstance(setting, (Constraint, Regularizer)):
+        return repr(setting)
+    return getattr(setting, "__name__", type(setting).__name__)
+
+
+def expression(setting, with_axis=True):
+    """The Python expression that makes a setting; None if its class is not one of keras_norms.
+
+    Args:
+        setting: A constraint or regularizer of ours, or None.
+        with_axis: Whether to keep an axis other than the default.
+    """
+    if setting is None:
+        return "None"
+    cls = type(setting)
+    if cls not in (CONSTRAINTS | REGULARIZERS).values():
+        return None
+    if setting.members != (setting,):
+        parts = [expression(ours(member), with_axis) for member in setting.members]
+    else:
+        fields = [f for f in dataclasses.fields(setting) if with_axis or f.name != "axis"]
+        parts = [_argument(f, getattr(setting, f.name), with_axis) for f in fields]
+    return None if None in parts else f"kn.{cls.__name__}({', '.join(filter(None, parts))})"
+
+
+def _argument(field, value, with_axis):
+    """`name=value`; empty where the default goes without saying, None for what is not ours."""
+    if value == field.default and (field.name == "axis" or not field.metadata["in_keras"]):
+        return ""
+    if not callable(value):
+        return f"{field.name}={value!r}"
+    text = expression(ours(value), with_axis)
+    return text and f"{field.name}={text}"

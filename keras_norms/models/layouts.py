@@ -1,0 +1,189 @@
+"""Layouts: one word per axis for every weight of every Keras layer, and the axes of a unit's group.
+
+A layout names each axis of a weight: "y x in unit" is a Conv2D kernel. The axes named "unit" tell
+units apart; all others lie inside a unit's group, the weights that one output unit sees. No tensors
+here, and no guess by rank: a layer that is not in the table raises, and says how to register it.
+"""
+
+import keras
+from keras import layers
+
+from keras_norms.keras_internals import attribute_names, held_variable, is_from_keras
+from keras_norms.numerics.groups import axes_of_layout
+
+_SPACE = {1: "x", 2: "y x", 3: "z y x"}
+
+# The layouts of Keras' own layers: by the name of the class, because Keras does not export each,
+# and by the attribute that holds the weight. "*" is elementwise, a number per unit, of any rank;
+# "..." is any number of axes; "einsum" is what the layer's equation says.
+_OF_KERAS: dict[str, dict[str, str]] = {
+    "Dense": {"kernel": "in unit", "bias": "*"},
+    "EinsumDense": {"kernel": "einsum", "bias": "*"},
+    "Embedding": {"embeddings": "unit dim"},
+    "ReversibleEmbedding": {"embeddings": "unit dim", "reverse_embeddings": "dim unit"},
+    "SimpleRNNCell": {"kernel": "in unit", "recurrent_kernel": "in unit", "bias": "*"},
+    "LSTMCell": {"kernel": "in unit", "recurrent_kernel": "in unit", "bias": "*"},
+    "GRUCell": {"kernel": "in unit", "recurrent_kernel": "in unit", "bias": "*"},
+    "ConvLSTMCell": {"kernel": "... in unit", "recurrent_kernel": "... in unit", "bias": "*"},
+    "BatchNormalization": {"gamma": "*", "beta": "*"},
+    "GroupNormalization": {"gamma": "*", "beta": "*"},
+    "LayerNormalization": {"gamma": "*", "beta": "*"},
+    "RMSNormalization": {"scale": "*"},
+    "LayerScale": {"gamma": "*"},  # of keras.applications.ConvNeXt
+    "PReLU": {"alpha": "*"},
+    "Attention": {"scale": "*", "concat_score_weight": "*"},
+    "AdditiveAttention": {"scale": "*"},
+    "STFTSpectrogram": {"real_kernel": "x in unit", "imag_kernel": "x in unit"},
+}
+for _rank, _axes in _SPACE.items():
+    _OF_KERAS[f"Conv{_rank}D"] = {"kernel": f"{_axes} in unit", "bias": "*"}
+    _OF_KERAS[f"Conv{_rank}DTranspose"] = {"kernel": f"{_axes} unit in", "bias": "*"}
+for _rank, _axes in list(_SPACE.items())[:2]:
+    # Every input channel has units of its own.
+    _OF_KERAS[f"DepthwiseConv{_rank}D"] = {"kernel": f"{_axes} unit unit", "bias": "*"}
+    _OF_KERAS[f"SeparableConv{_rank}D"] = {
+        "depthwise_kernel": f"{_axes} unit unit",
+        "pointwise_kernel": f"{_axes} in unit",
+        "bias": "*",
+    }
+
+# The layouts of other classes, which `register_layout` fills.
+_REGISTERED: dict[type, dict[str, str]] = {}
+
+
+def register_layout(layer_class, **layouts):
+    """Say what the axes of a custom layer's weights are.
+
+    Args:
+        layer_class: The class of the layer; subclasses have the same layout. What is known of
+            its other weights stays.
+        **layouts: For each attribute that holds a weight, one word per axis, separated by
+            spaces: "unit" for an axis that tells units apart, any other word for an axis inside
+            a unit's group. "*" is elementwise.
+
+    Raises:
+        TypeError: If `layer_class` is not a class of layers, or a layout not a text.
+        ValueError: If a layout is neither "*" nor has the word "unit".
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> class Projection(keras.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.matrix = self.add_weight(shape=(8, input_shape[-1]))
+    >>> kn.register_layout(Projection, matrix="unit in")
+    >>> layer = Projection()
+    >>> layer.build((None, 3))
+    >>> kn.unit_axes(layer, "matrix")
+    (1,)
+    """
+    if not (isinstance(layer_class, type) and issubclass(layer_class, layers.Layer)):
+        raise TypeError(
+            f"`layer_class` must be a subclass of keras.layers.Layer. Received: {layer_class!r}"
+        )
+    for name, layout in layouts.items():
+        if not isinstance(layout, str):
+            raise TypeError(
+                f'`{name}` must be one word per axis, as in "in unit". Received: {layout!r}'
+            )
+        if layout != "*" and "unit" not in layout.split():
+            raise ValueError(
+                f'`{name}` must have the word "unit", for the axes that tell units apart, or be '
+                f'"*" if it is elementwise. Received: {layout!r}'
+            )
+    _REGISTERED[layer_class] = _of_class(layer_class) | layouts
+
+
+def unit_axes(layer, weight):
+    """The axes inside one unit's group: what `axis` must be for one norm per unit.
+
+    Args:
+        layer: A built layer. A recurrent layer stands for its cell.
+        weight: The attribute's name, as in "kernel", or the variable.
+
+    Returns:
+        A tuple of axes; `()` for a weight that is elementwise, such as a bias.
+
+    Raises:
+        ValueError: If the layer's class or the weight has no layout, or its units no axis.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> layer = keras.layers.Conv2D(8, 3)
+    >>> layer.build((None, 28, 28, 1))
+    >>> kn.unit_axes(layer, "kernel")  # (rows, cols, in, out)
+    (0, 1, 2)
+    """
+    if isinstance(layer, layers.RNN) and not isinstance(layer.cell, layers.StackedRNNCells):
+        layer = layer.cell
+    name = weight if isinstance(weight, str) else name_of(layer, weight)
+    if name is None:
+        path = weight.path if isinstance(weight, keras.Variable) else repr(weight)
+        raise ValueError(
+            f"{type(layer).__name__} has no weight with a layout that is this variable. "
+            f"Received: {path}"
+        )
+    layout = layout_of(layer, name)
+    return () if layout == "*" else axes_of_layout(layout)
+
+
+def layout_of(layer, name):
+    """The layout of a layer's weight: one word per axis, or "*" for an elementwise one.
+
+    Raises:
+        ValueError: If the layout is not known, has no units, or does not fit the weight.
+    """
+    if name.startswith("lora_"):
+        return "..."  # a factor of a product of two weights, neither of which has units of its own
+    known = _of_class(type(layer))
+    if name not in known:
+        has = f"it has layouts for {', '.join(known)}" if known else "its class has no layouts"
+        raise ValueError(
+            f"No layout is known for `{name}` of {type(layer).__name__}: {has}. Say what its axes "
+            f'are: `keras_norms.register_layout({type(layer).__name__}, {name}="in unit")`, with '
+            f'"unit" for the axes that tell units apart. Received: {layer.name}'
+        )
+    if known[name] == "einsum":
+        return _einsum_layout(layer)
+    words = known[name].split()
+    if words == ["*"]:
+        return "*"
+    shape = held_variable(layer, name).shape
+    if words[0] == "...":
+        words[:1] = ["space"] * (len(shape) - len(words) + 1)
+    if len(words) != len(shape):
+        raise ValueError(
+            f"The layout of `{name}` must have one word per axis of {tuple(shape)}. "
+            f"Received: {known[name]!r}"
+        )
+    return " ".join(words)
+
+
+def name_of(layer, variable):
+    """The name of a layer's weight that has a layout; None if the variable is none of them."""
+    held = vars(layer)
+    for name in _of_class(type(layer)):
+        if any(held.get(attribute) is variable for attribute in attribute_names(name)):
+            return name
+    return None
+
+
+def _of_class(layer_class):
+    """The layouts of the nearest class that has some."""
+    for cls in layer_class.__mro__:
+        if cls in _REGISTERED:
+            return _REGISTERED[cls]
+        if is_from_keras(cls) and cls.__name__ in _OF_KERAS:
+            return _OF_KERAS[cls.__name__]
+    return {}
+
+
+def _einsum_layout(layer):
+    """Letters of the kernel that are in the output tell units apart."""
+    inputs, output = layer.equation.replace("...", "").replace(" ", "").split("->")
+    kernel = inputs.split(",")[1]
+    if not set(kernel) & set(output):
+        raise ValueError(
+            "No letter of the kernel is in the output, so it has no units; name the axes "
+            f"yourself. Received: equation={layer.equation!r}"
+        )
+    return " ".join("unit" if letter in output else "in" for letter in kernel)

@@ -1,0 +1,103 @@
+"""Measures: norms and excess of weights, for constraints of any make: ours, Keras', functions."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_norms.constraints import Constraint
+from keras_norms.numerics.groups import axis_of, canonical_axes
+from keras_norms.numerics.norms import l2
+from keras_norms.numerics.precision import lift
+
+# The distance from 1 to the next number.
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+
+# The most entries of a weight that are looked at together: 16 MiB of float32.
+PART = 2**22
+
+
+def projected(constraint, w):
+    """`w` put into the set: exactly by a constraint of keras_norms, else by a call."""
+    return constraint.project(w) if isinstance(constraint, Constraint) else constraint(w)
+
+
+def group_axes_of(constraint, rank):
+    """The axes inside a group; `()` for an elementwise set, and for a callable without `axis`."""
+    if isinstance(constraint, Constraint):
+        return constraint.group_axes(rank)
+    if not hasattr(constraint, "axis"):
+        return ()
+    return canonical_axes(axis_of("axis", constraint.axis), rank)
+
+
+def excess_axes_of(constraint, rank):
+    """The axes that one number of `excess_of` is for: a group's, or all if groups are coupled."""
+    if isinstance(constraint, Constraint) and constraint.has_coupled_groups:
+        return tuple(range(rank))
+    return group_axes_of(constraint, rank)
+
+
+def norms_of(w, axes):
+    """The Euclidean norm of each group, as a flat NumPy array.
+
+    Args:
+        w: A variable, tensor or array.
+        axes: The axes inside a group.
+    """
+    return _numbers(lambda part: l2(part, axes), _parts(w, axes))
+
+
+def excess_of(constraint, w, times=1):
+    """How far outside its set each group is, as a flat NumPy array in the order of `norms_of`.
+
+    Args:
+        constraint: A constraint of any make, or a callable.
+        w: A variable, tensor or array.
+        times: A number to multiply `w` with before.
+    """
+    axes = excess_axes_of(constraint, len(w.shape))
+    if isinstance(constraint, Constraint):
+        return _numbers(lambda part: constraint.excess(part * times), _parts(w, axes))
+    whole = [lift(w)[0] * times]  # a function may look at any part of the weight
+    return _numbers(lambda part: l2(part - constraint(part), axes), whole)
+
+
+def _parts(w, axes):
+    """A weight as tensors of float32 or float64, of some groups each: sums need copies of them."""
+    w = ops.convert_to_tensor(w)
+    outside = [a for a in range(len(w.shape)) if a not in axes]
+    count = math.ceil(math.prod(w.shape) / PART)
+    if count < 2 or not outside:
+        return [lift(w)[0]]
+    cut = max(outside, key=lambda a: w.shape[a])
+    edges = [i * w.shape[cut] // count for i in range(count + 1)]
+    before = (slice(None),) * cut
+    return (lift(w[(*before, slice(*edge))])[0] for edge in itertools.pairwise(edges))
+
+
+def _numbers(function, parts):
+    """What a function says of each group, of one part of a weight after the other."""
+    return np.concatenate([np.ravel(ops.convert_to_numpy(function(part))) for part in parts])
+
+
+def worst_excess(constraint, w):
+    """The largest excess of a group, 0.0 if rounding explains it, and NaN if one is not finite.
+
+    A norm of n entries can be off by `(4 + log2(n)) * eps` of itself through rounding. A
+    constraint of Keras moves weights that are in its set, too, because it adds an epsilon to
+    their norm; that is no excess either.
+    """
+    excess = excess_of(constraint, w)
+    if not np.isfinite(excess).all():
+        return math.nan
+    if not np.any(excess > 0):
+        return 0.0
+    axes = excess_axes_of(constraint, len(w.shape))
+    size = math.prod([w.shape[a] for a in axes])
+    rounding = (4 + math.log2(max(size, 2))) * EPS[keras.backend.standardize_dtype(w.dtype)]
+    epsilon = 0 if isinstance(constraint, Constraint) else 2 * keras.config.epsilon()
+    outside = excess[excess > epsilon + rounding * np.maximum(norms_of(w, axes), excess)]
+    return float(outside.max()) if outside.size else 0.0

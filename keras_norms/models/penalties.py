@@ -1,0 +1,56 @@
+"""Penalties of a model: the regularizers of its weights, and of the outputs of its layers."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from keras_norms.models.holders import put
+
+
+@dataclasses.dataclass(frozen=True)
+class Penalty:
+    """A regularizer that a model has, of a weight or of the outputs of a layer.
+
+    Attributes:
+        path: The weight's path, or the layer's with "/activity".
+        regularizer: The regularizer that Keras applies.
+        set: A function that puts another in its place.
+    """
+
+    path: str
+    regularizer: Any
+    set: Callable[[Any], None]
+
+
+def penalties_of(contents):
+    """The penalties of a model's weights, then those of its layers' outputs.
+
+    Args:
+        contents: The `Contents` of a model.
+    """
+    weights = contents.weights
+    on_weights = [
+        Penalty(w.path, w.variable.regularizer, functools.partial(_put, weights, w))
+        for w in weights
+        if w.variable.regularizer is not None
+    ]
+    on_outputs = [
+        Penalty(
+            activity_path(layer),
+            layer.activity_regularizer,
+            functools.partial(setattr, layer, "activity_regularizer"),
+        )
+        for layer, _ in contents.layers
+        if layer.activity_regularizer is not None
+    ]
+    return on_weights + on_outputs
+
+
+def activity_path(layer):
+    """What stands for the penalty of a layer's outputs, as a path does for one of a weight."""
+    return f"{layer.path or layer.name}/activity"
+
+
+def _put(weights, weight, regularizer):
+    put(weights, [(weight, regularizer)], "regularizer")

@@ -1,0 +1,265 @@
+"""Weights of a model: each with its layer, its name there, and where its settings are held.
+
+A *setting* is a constraint or a regularizer. Keras applies what a variable holds, and saves what
+its layer holds; whoever sets, looks for or compares a setting of a built model needs both.
+"""
+
+import collections
+import dataclasses
+import inspect
+import re
+from typing import Any
+
+import keras
+
+from keras_norms.keras_internals import (
+    attribute_names,
+    children_of,
+    has_lora,
+    is_quantized,
+    quantization_of,
+    trainable_variables_of,
+)
+from keras_norms.models.layouts import layout_of, name_of
+from keras_norms.numerics.groups import axes_of_layout
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """A weight that is made to be trained.
+
+    Attributes:
+        layer: The layer that owns it; of a recurrent layer, the cell.
+        name: The layer's attribute that holds it; None if none does.
+        variable: The `keras.Variable`.
+        enclosing: The layers that enclose `layer`, the model first.
+        label: Its path. Of weights with the same path, the second has ":2" after it, and so on.
+        has_twin: Whether another weight of the model has the same path.
+    """
+
+    layer: Any
+    name: str | None
+    variable: Any
+    enclosing: tuple[Any, ...]
+    label: str
+    has_twin: bool
+
+    @property
+    def path(self):
+        """The variable's path, as in "block1/conv/kernel"."""
+        return self.variable.path
+
+    def find_layout(self):
+        """One word per axis, "*" for an elementwise weight.
+
+        Raises:
+            ValueError: If the layout is not known.
+        """
+        if len(self.variable.shape) == 0:
+            return "*"
+        if self.name is None:
+            raise ValueError(
+                f"No attribute of {self.layer.name} holds this weight, so it can have no layout; "
+                f'leave it out by `where`, or use `axis="own"`. Received: {self.path}'
+            )
+        return layout_of(self.layer, self.name)
+
+    @property
+    def layout(self):
+        """One word per axis, "*" for an elementwise weight, None if the layout is not known."""
+        try:
+            return self.find_layout()
+        except ValueError:
+            return None
+
+    @property
+    def has_units(self):
+        """Whether some axis tells units apart; False if the layout is not known."""
+        return "unit" in (self.layout or "").split()
+
+    @property
+    def is_kernel(self):
+        """Whether it has units and is no table of vectors; an unknown layout raises."""
+        words = self.find_layout().split()
+        return "unit" in words and "dim" not in words
+
+    @property
+    def norm_axes(self):
+        """The axes that its norms go over: a unit's, or all if no units are known."""
+        if self.has_units:
+            return axes_of_layout(self.layout)
+        return tuple(range(len(self.variable.shape)))
+
+    @property
+    def obstacle(self):
+        """Why Keras never applies a setting of it: "quantized", "lora", "frozen", else None."""
+        if self.variable.trainable:
+            return None
+        if is_quantized(self.layer):
+            return "quantized"
+        return "lora" if has_lora(self.layer) else "frozen"
+
+    def holders(self, kind):
+        """Where Keras may find this weight's setting when it saves, nearest first.
+
+        Args:
+            kind: "constraint" or "regularizer".
+
+        Returns:
+            A list of (layer, attribute name).
+        """
+        if self.name is None:
+            return []
+        stem = self.name.removesuffix("_kernel")
+        own = [f"{self.name}_{kind}", f"{stem}_{kind}"]
+        if isinstance(self.layer, _DEPTHWISE) and self.name == "kernel":
+            own = [f"depthwise_{kind}"]
+        found = [(self.layer, a) for a in own if a in vars(self.layer)][:1]
+        # Attention holds one setting for its four dense layers.
+        shared = attribute_names(f"{self.name}_{kind}")
+        return found + [(x, a) for x in self.enclosing[::-1] for a in shared if a in vars(x)]
+
+
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What is in a model, found in one walk.
+
+    Attributes:
+        layers: Each layer once, the model first, with the layers that enclose it: pairs.
+        weights: Each weight that is made to be trained once, frozen ones too.
+    """
+
+    layers: tuple[tuple[Any, tuple[Any, ...]], ...]
+    weights: tuple[Weight, ...]
+
+    @property
+    def model(self):
+        """The model itself."""
+        return self.layers[0][0]
+
+    @property
+    def constrained(self):
+        """The weights that have a constraint."""
+        return [w for w in self.weights if w.variable.constraint is not None]
+
+
+def contents_of(model):
+    """The layers and weights of a model, in one walk.
+
+    Raises:
+        TypeError: If `model` is not a layer.
+        ValueError: If a layer is not built, so that its weights do not exist yet.
+    """
+    if not isinstance(model, keras.layers.Layer):
+        raise TypeError(f"`model` must be a Keras model or layer. Received: {model!r}")
+    layers = _layers_of(model)
+    owners: dict[int, tuple] = {}
+    for layer, enclosing in layers:
+        if not layer.built:
+            raise ValueError(
+                f"The model must be built, so that its weights exist; call it on a batch, or "
+                f"`model.build(input_shape)`. Received: {layer.name} ({type(layer).__name__}), "
+                "which is not built"
+            )
+        for variable in _own_variables(layer):
+            # A wrapper may track the weight of the layer it wraps; the path tells whose it is.
+            if id(variable) not in owners or variable.path.rpartition("/")[0] == layer.path:
+                owners[id(variable)] = (layer, _name_in(layer, variable), variable, enclosing)
+    total = collections.Counter(variable.path for _, _, variable, _ in owners.values())
+    seen: collections.Counter[str] = collections.Counter()
+    weights = []
+    for layer, name, variable, enclosing in owners.values():
+        path = variable.path
+        seen[path] += 1
+        label = path if seen[path] == 1 else f"{path}:{seen[path]}"
+        weights.append(Weight(layer, name, variable, enclosing, label, total[path] > 1))
+    return Contents(tuple(layers), tuple(weights))
+
+
+def _layers_of(model):
+    """Each layer of a model once, itself first, with the layers that enclose it."""
+    enclosing: dict[int, list] = {}
+    order = []
+
+    def visit(layer, above):
+        if layer in above:
+            return
+        if id(layer) not in enclosing:
+            enclosing[id(layer)] = []
+            order.append(layer)
+        known = enclosing[id(layer)]
+        known += [a for a in above if a not in known]
+        for child in children_of(layer):
+            visit(child, (*above, layer))
+
+    visit(model, ())
+    return [(layer, tuple(enclosing[id(layer)])) for layer in order]
+
+
+def _own_variables(layer):
+    if quantization_of(layer) is None:
+        return trainable_variables_of(layer)
+    return [v for v in layer.variables if name_of(layer, v)]
+
+
+def _name_in(layer, variable):
+    """The attribute that holds a variable: one that has a layout, else the first."""
+    names = [n for n, value in vars(layer).items() if value is variable]
+    return name_of(layer, variable) or (names[0] if names else None)
+
+
+def select(weights, where):
+    """The weights that `where` means.
+
+    Args:
+        weights: The weights of a model, a sequence of `Weight`.
+        where: None for every kernel, depthwise and recurrent ones too; a layer class or a tuple
+            of them, for the kernels and embedding tables of such layers and of those inside;
+            a regular expression searched in the path; or a function
+            `(layer, variable) -> bool`.
+
+    Raises:
+        TypeError: If `where` is nothing of that.
+        ValueError: If no weight matches, if `where` is no regular expression, or if it needs a
+            layout that is not known.
+    """
+    if where is None:
+        chosen = [w for w in weights if w.is_kernel]
+    elif isinstance(where, str):
+        try:
+            pattern = re.compile(where)
+        except re.error as error:
+            raise ValueError(
+                f"`where` must be a regular expression ({error}). Received: where={where!r}"
+            ) from None
+        chosen = [w for w in weights if pattern.search(w.path)]
+    elif _is_class(where):
+        of_class = [
+            w for w in weights if any(isinstance(x, where) for x in (w.layer, *w.enclosing))
+        ]
+        chosen = [w for w in of_class if "unit" in w.find_layout().split()]
+    elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
+        chosen = [w for w in weights if where(w.layer, w.variable)]
+    else:
+        raise TypeError(
+            "`where` must be None, a layer class or a tuple of them, a regular expression, or a "
+            f"function (layer, variable) -> bool. Received: where={where!r}"
+        )
+    if not chosen:
+        paths = ", ".join(w.path for w in weights[:8]) + (", ..." if len(weights) > 8 else "")
+        raise ValueError(
+            f"`where` must select a weight; the model has {paths or 'none'}. "
+            f"Received: where={where!r}"
+        )
+    return chosen
+
+
+_Layer = keras.layers.Layer
+
+
+def _is_class(where):
+    classes = where if isinstance(where, tuple) else (where,)
+    return all(inspect.isclass(c) and issubclass(c, _Layer) for c in classes)

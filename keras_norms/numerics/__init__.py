@@ -1,0 +1,1 @@
+"""Numerics: pure functions of tensors. No Keras classes here, and no state."""

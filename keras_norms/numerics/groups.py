@@ -1,0 +1,116 @@
+"""Groups: the sets of weights that share one norm.
+
+`axis` names the axes *inside* a group, as in Keras. On a Dense kernel `(in, out)`, `axis=0`
+makes one group per unit; on a Conv2D kernel `(rows, cols, in, out)`, one group per filter is
+`axis=(0, 1, 2)`. `axis=None` is one group for the whole tensor.
+"""
+
+import math
+import operator
+
+from keras import ops
+
+
+def axis_of(name, axis):
+    """`axis` as an int, a tuple of distinct ints, or None: the check of an `axis` parameter.
+
+    Args:
+        name: The parameter's name, for the error message.
+        axis: An integer, a list or tuple of integers, or None.
+
+    Raises:
+        TypeError: If `axis` holds anything but integers.
+        ValueError: If `axis` is empty or names an axis twice.
+    """
+    if axis is None:
+        return None
+    if not isinstance(axis, (list, tuple)):
+        return _integer(name, axis, axis)
+    axes = tuple(_integer(name, a, axis) for a in axis)
+    if not axes:
+        raise ValueError(
+            f"`{name}` must name at least one axis; None is one group for the whole tensor. "
+            f"Received: {name}={axis}"
+        )
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"`{name}` must not name an axis twice. Received: {name}={axis}")
+    return axes
+
+
+def _integer(name, value, axis):
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"`{name}` must be an integer, a list or tuple of integers, or None. "
+            f"Received: {name}={axis!r}"
+        ) from None
+
+
+def canonical_axes(axis, rank):
+    """The axes inside a group as sorted, non-negative integers.
+
+    Args:
+        axis: An int, a tuple of ints, or None for all axes, as `axis_of` returns it.
+        rank: The number of axes of the tensor.
+
+    Raises:
+        ValueError: If the tensor has no such axis, or `axis` names one twice (0 and -2).
+    """
+    if axis is None:
+        return tuple(range(rank))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(sorted([a % rank if -rank <= a < rank else _missing(axis, rank) for a in given]))
+    if len(set(axes)) < len(axes):
+        raise ValueError(
+            f"`axis` must not name an axis twice, which it does for weights with {rank} axes. "
+            f"Received: axis={axis}"
+        )
+    return axes
+
+
+def _missing(axis, rank):
+    if rank == 0:
+        raise ValueError(
+            "A scalar weight has no axes; use `axis=None`, one group for the whole tensor. "
+            f"Received: axis={axis}"
+        )
+    raise ValueError(
+        f"`axis` must lie in [{-rank}, {rank}) for weights with {rank} axes. Received: axis={axis}"
+    )
+
+
+def as_rows(w, axes):
+    """One row per group: a tensor of shape (groups, size).
+
+    Transposes and reshapes, which gathers a weight that is sharded over devices. Norms reduce
+    over the axes directly; rows are for what needs a matrix.
+
+    Args:
+        w: A tensor with a static shape.
+        axes: The axes inside a group, as `canonical_axes` returns them.
+    """
+    outside = tuple(a for a in range(len(w.shape)) if a not in axes)
+    size = math.prod([w.shape[a] for a in axes])
+    groups = math.prod([w.shape[a] for a in outside])
+    return ops.reshape(ops.transpose(w, outside + axes), (groups, size))
+
+
+def axes_of_layout(layout):
+    """The axes inside one unit's group: those that a layout does not call "unit".
+
+    Args:
+        layout: One word per axis of a weight, as in "y x in unit".
+
+    Raises:
+        ValueError: If no axis is called "unit".
+    """
+    words = layout.split()
+    if "unit" not in words:
+        raise ValueError(
+            "No axis of the layout tells units apart; name the axes yourself. "
+            f"Received: layout={layout!r}"
+        )
+    return tuple(axis for axis, word in enumerate(words) if word != "unit")

@@ -1,0 +1,117 @@
+"""Penalties on activations, which are statistics of a batch: `BatchMean`."""
+
+import dataclasses
+from typing import Any, final
+
+import keras
+from keras import ops
+
+from keras_norms.config import parameter
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+from keras_norms.numerics.precision import lift
+from keras_norms.regularizers.base import Regularizer
+from keras_norms.regularizers.lookup import get
+
+_registered = keras.saving.register_keras_serializable("keras_norms")
+
+
+class ActivityRegularizer(Regularizer):
+    """Base class of the penalties on activations: they mean the same under every Keras.
+
+    A layer adds `activity_regularizer(outputs)` to the loss up to Keras 3.13, and divides it by
+    the batch size from 3.14. What a subclass returns from `compute_penalty(outputs)` enters the
+    loss as it is under both, because a call makes up for the division where there is one.
+
+    Example:
+    >>> import dataclasses, keras, numpy as np
+    >>> from keras_norms.regularizers import ActivityRegularizer
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Variance(ActivityRegularizer):
+    ...     def compute_penalty(self, outputs):
+    ...         return keras.ops.mean(keras.ops.var(outputs, axis=0))
+    >>> layer = keras.layers.Identity(activity_regularizer=Variance())
+    >>> _ = layer(np.array([[0.0], [4.0]], "float32"))
+    >>> float(layer.losses[0])
+    4.0
+    """
+
+    @property
+    def for_activations(self):
+        """True: a weight has no batch."""
+        return True
+
+    def for_weights(self):
+        """None: a weight has no batch."""
+        return None
+
+    def __call__(self, x):
+        """What becomes `value(x)` when Keras has divided it by the batch size, if it does.
+
+        Args:
+            x: A layer's output, with the batch as its first axis. A scalar is its own batch,
+                which Keras does not divide either.
+
+        Raises:
+            TypeError: If `x` does not hold floating-point numbers.
+        """
+        x, _ = lift(x, "Regularized values")
+        value = self.value(x)
+        return value * batch_size(x, value.dtype) if DIVIDES_ACTIVITY_PENALTIES else value
+
+
+def batch_size(x, dtype):
+    """How many samples a layer's output has: a number, or a tensor of `dtype`; at least 1."""
+    if len(x.shape) == 0:  # a scalar is its own batch
+        return 1
+    if x.shape[0] is not None:
+        return max(x.shape[0], 1)  # an empty batch has penalty 0
+    return ops.cast(ops.maximum(ops.shape(x)[0], 1), dtype)
+
+
+def _per_sample(name, value):
+    regularizer = get(value)
+    if regularizer is None or getattr(regularizer, "for_activations", False):
+        raise ValueError(
+            f"`{name}` must be a regularizer that is not for activations itself, such as "
+            f"BatchMean or a sum with one. Received: {name}={value!r}"
+        )
+    return regularizer
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class BatchMean(ActivityRegularizer):
+    """`regularizer(outputs) / batch` as an activity penalty, the same under every Keras.
+
+    The strength per sample depends neither on the batch size nor on the version of Keras.
+
+    Args:
+        regularizer: A regularizer, ours or Keras', or what `get` takes.
+
+    Raises:
+        ValueError: If `regularizer` is None, unknown, or for activations itself.
+        TypeError: If `regularizer` is nothing that `get` takes.
+
+    Example:
+    >>> import numpy as np, keras_norms as kn
+    >>> penalty = kn.BatchMean(kn.L2(1.0))
+    >>> float(penalty.value(np.full((5, 2), 4.0, "float32")))  # 160 / 5
+    32.0
+    """
+
+    regularizer: Any = parameter(_per_sample)
+
+    @classmethod
+    def examples(cls):
+        """One of a sum of squares."""
+        return [cls("l2")]
+
+    def for_weights(self):
+        """The penalty without the division."""
+        return self.regularizer
+
+    def compute_penalty(self, x):
+        """The penalty of all outputs, divided by the batch size."""
+        total = self.regularizer(x)
+        return total / batch_size(x, total.dtype)

@@ -1,0 +1,115 @@
+"""The base class of the regularizers: a scalar penalty."""
+
+import dataclasses
+
+import keras
+
+from keras_norms.config import nonnegative, parameter
+from keras_norms.numerics.precision import lift
+from keras_norms.regularizers.lookup import CLASSES
+from keras_norms.setting import Setting
+
+
+def factor(default):
+    """A field for a factor that scales a penalty; None means its default, as in Keras."""
+
+    def check(name, value):
+        return nonnegative(name, default if value is None else value)
+
+    return parameter(check, default, is_factor=True)
+
+
+class Regularizer(Setting, keras.regularizers.Regularizer):
+    """Base class of the regularizers: a scalar penalty.
+
+    A subclass is a frozen dataclass that overrides `compute_penalty`. Whatever else the package
+    needs to know of it has a default below: `for_activations`, `for_weights`, `factors`,
+    `why_never_zero`, `reaching_zero`, `audit_columns` and `for_layout`. A class that only
+    overrides `__call__`, as one made for `keras.regularizers.Regularizer` does, works too.
+
+    Example:
+    >>> import dataclasses, keras
+    >>> from keras_norms.regularizers import Regularizer
+    >>> @keras.saving.register_keras_serializable("my_package")
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Mean(Regularizer):
+    ...     def compute_penalty(self, x):
+    ...         return keras.ops.mean(x)
+    >>> float(Mean()([1.0, 3.0]))
+    2.0
+
+    The sum of penalties is a penalty; `sum([a, b])` works, and so do Keras' own:
+    >>> import keras_norms as kn
+    >>> kn.L1(0.1) + kn.L2(0.2)
+    Sum(L1(l1=0.1), L2(l2=0.2))
+    """
+
+    def __add__(self, other):
+        return CLASSES["Sum"](self, other) if callable(other) else NotImplemented
+
+    def __radd__(self, other):
+        if type(other) is int and other == 0:  # where `sum` starts
+            return self
+        return CLASSES["Sum"](other, self) if callable(other) else NotImplemented
+
+    def __call__(self, x):
+        """The penalty as Keras adds it to the loss: a float32 or float64 scalar.
+
+        Args:
+            x: A `keras.Variable`, tensor or array of floating-point numbers, of any shape:
+                weights, or a layer's output with the batch as its first axis.
+
+        Raises:
+            TypeError: If `x` does not hold floating-point numbers.
+        """
+        return self.value(x)
+
+    def value(self, x):
+        """The penalty that enters the loss in the end, whatever Keras does to an activity's."""
+        x, _ = lift(x, "Regularized values")
+        return self.compute_penalty(x)
+
+    def compute_penalty(self, x):
+        """The penalty of `x`: what a subclass defines.
+
+        Args:
+            x: A tensor of float32 or float64. float16 and bfloat16 were cast up before.
+
+        Returns:
+            A scalar tensor of the dtype of `x`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define `compute_penalty(x)`, or override `__call__`."
+        )
+
+    @property
+    def for_activations(self):
+        """Whether it needs a batch of outputs, which a weight is not."""
+        return False
+
+    def for_weights(self):
+        """The regularizer to use on a weight in its place: itself; None if there is none."""
+        return self
+
+    @property
+    def factors(self):
+        """The names of the fields that scale the penalty: of a class of yours, each float."""
+        if not dataclasses.is_dataclass(self):
+            return ()
+        fields = dataclasses.fields(self)
+        values = {f.name: getattr(self, f.name) for f in fields}
+        return tuple(
+            f.name for f in fields if f.metadata.get("is_factor", isinstance(values[f.name], float))
+        )
+
+    def why_never_zero(self, shape):
+        """Why the penalty can never be 0 for a weight of this shape; None if it can.
+
+        Returns:
+            A clause such as "8 rows of 4 entries cannot all be orthogonal".
+        """
+        return None
+
+    def reaching_zero(self, shape):
+        """The regularizer to use in its place for a weight of this shape; itself if it is good."""
+        return self

@@ -1,0 +1,60 @@
+"""Looking up regularizers: `get`, `serialize` and `deserialize`, as in Keras."""
+
+import keras
+
+from keras_norms.identifiers import find
+
+# Filled by the face of the package, `__init__.py`, because `Sum` and `BatchMean` need `get`.
+CLASSES: dict[str, type] = {}
+
+
+def get(identifier):
+    """The regularizer that `identifier` stands for.
+
+    "l1_l2" has both factors at 0.01, which Keras documents for this name but does not find;
+    "L1L2" is `L1L2()`, as in Keras, and penalises nothing.
+
+    Args:
+        identifier: None, a name ("l2" or "L2"), a config dict, a class, or any other callable,
+            which is returned as it is.
+
+    Raises:
+        ValueError: If the name is unknown.
+        TypeError: If `identifier` is none of these.
+
+    Example:
+    >>> from keras_norms import regularizers
+    >>> regularizers.get("l2")
+    L2(l2=0.01)
+    """
+    if isinstance(identifier, str) and identifier == "l1_l2":
+        return CLASSES["L1L2"](l1=0.01, l2=0.01)
+    return find(identifier, CLASSES, "regularizer")
+
+
+def serialize(regularizer):
+    """The config dict of a regularizer, from which `deserialize` makes an equal one.
+
+    Example:
+    >>> from keras_norms import regularizers
+    >>> regularizers.serialize(regularizers.L2(0.1))["config"]
+    {'l2': 0.1}
+    """
+    return keras.saving.serialize_keras_object(regularizer)
+
+
+def deserialize(config, custom_objects=None):
+    """The regularizer that `serialize` made `config` from.
+
+    Args:
+        config: A config dict.
+        custom_objects: Classes by name, for regularizers that are not registered.
+
+    Example:
+    >>> from keras_norms import regularizers
+    >>> regularizers.deserialize(regularizers.serialize(regularizers.L2(0.1)))
+    L2(l2=0.1)
+    """
+    return keras.saving.deserialize_keras_object(
+        config, custom_objects=custom_objects, module_objects=CLASSES
+    )

@@ -1,0 +1,110 @@
+"""Penalties on norms: `L1`, `L2` and `L1L2`."""
+
+import dataclasses
+from typing import final
+
+import keras
+from keras import ops
+
+from keras_norms.numerics.norms import magnitude
+from keras_norms.regularizers.base import Regularizer, factor
+
+_registered = keras.saving.register_keras_serializable("keras_norms")
+
+
+def _l1(x):
+    return ops.sum(magnitude(x))
+
+
+def _l2(x):
+    return ops.sum(x * x)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class L1(Regularizer):
+    """`l1 * sum(abs(x))`, with gradient 0 at each zero entry.
+
+    Args:
+        l1: The factor, not negative. None is the default, 0.01.
+
+    Raises:
+        ValueError: If `l1` is negative or not finite.
+        TypeError: If `l1` is not a number.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> float(kn.L1(0.5)([-3.0, 4.0]))
+    3.5
+    """
+
+    l1: float = factor(0.01)
+
+    def compute_penalty(self, x):
+        """The sum of absolute values, times the factor."""
+        return self.l1 * _l1(x)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class L2(Regularizer):
+    """`l2 * sum(x**2)`: the square, without a half and without a root.
+
+    Args:
+        l2: The factor, not negative. None is the default, 0.01.
+
+    Raises:
+        ValueError: If `l2` is negative or not finite.
+        TypeError: If `l2` is not a number.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> float(kn.L2(0.5)([-3.0, 4.0]))
+    12.5
+    """
+
+    l2: float = factor(0.01)
+
+    def compute_penalty(self, x):
+        """The sum of squares, times the factor."""
+        return self.l2 * _l2(x)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class L1L2(Regularizer):
+    """`l1 * sum(abs(x)) + l2 * sum(x**2)`, the elastic net.
+
+    Args:
+        l1: The factor of the first term, not negative. None is the default, 0.
+        l2: The factor of the second term, not negative. None is the default, 0.
+
+    Raises:
+        ValueError: If a factor is negative or not finite.
+        TypeError: If a factor is not a number.
+
+    Source: Zou, Hastie, "Regularization and variable selection via the elastic net", JRSS B
+    67, 2005.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> float(kn.L1L2(l1=0.5, l2=0.5)([-3.0, 4.0]))
+    16.0
+    """
+
+    l1: float = factor(0.0)
+    l2: float = factor(0.0)
+
+    @classmethod
+    def examples(cls):
+        """One with both terms."""
+        return [cls(0.5, 0.25)]
+
+    def compute_penalty(self, x):
+        """The sum of both terms."""
+        # A factor of 0 leaves its term out: 0 times an overflowing sum would be NaN.
+        terms = [f * norm(x) for f, norm in ((self.l1, _l1), (self.l2, _l2)) if f != 0]
+        return sum(terms, start=ops.zeros((), dtype=x.dtype))

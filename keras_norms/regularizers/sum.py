@@ -1,0 +1,74 @@
+"""The sum of several penalties: `Sum`."""
+
+import dataclasses
+from typing import Any, final
+
+import keras
+
+from keras_norms.config import parameter
+from keras_norms.numerics.precision import lift
+from keras_norms.regularizers.base import Regularizer
+from keras_norms.regularizers.lookup import get
+from keras_norms.setting import Several
+
+_registered = keras.saving.register_keras_serializable("keras_norms")
+
+
+def _term(value):
+    regularizer = get(value)
+    if regularizer is None:
+        raise ValueError("A Sum is made of regularizers. Received: None")
+    return regularizer
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
+class Sum(Several, Regularizer):
+    """The sum of several penalties, which `a + b` makes.
+
+    Args:
+        *regularizers: Two or more regularizers, ours or Keras', or what `get` takes.
+
+    Raises:
+        ValueError: If there are fewer than two, one is None, or a name is unknown.
+        TypeError: If one of them is nothing that `get` takes.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> float((kn.L1(0.5) + kn.L2(0.5))([-3.0, 4.0]))
+    16.0
+    """
+
+    regularizers: tuple[Any, ...] = parameter(_term)
+
+    @classmethod
+    def examples(cls):
+        """One of two penalties on weights."""
+        return [cls("l1", "l2")]
+
+    @property
+    def for_activations(self):
+        """Whether a term is."""
+        return any(getattr(each, "for_activations", False) for each in self.regularizers)
+
+    def for_weights(self):
+        """The sum of what its terms become for weights."""
+        terms = [r.for_weights() if isinstance(r, Regularizer) else r for r in self.regularizers]
+        kept = [term for term in terms if term is not None]
+        return Sum(*kept) if len(kept) > 1 else next(iter(kept), None)
+
+    @property
+    def factors(self):
+        """None: its terms have factors of their own."""
+        return ()
+
+    def __call__(self, x):
+        """What Keras adds to the loss after its own division, if any, is `value(x)`."""
+        x, _ = lift(x, "Regularized values")
+        return sum(each(x) for each in self.regularizers)
+
+    def compute_penalty(self, x):
+        """The sum of the terms' values."""
+        terms = self.regularizers
+        return sum(r.value(x) if isinstance(r, Regularizer) else r(x) for r in terms)

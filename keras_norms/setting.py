@@ -1,0 +1,166 @@
+"""Setting: what constraints and regularizers have in common, and what they say of themselves.
+
+Other modules never ask for the class of a constraint or regularizer. What they need to know of one
+they ask the object, so that a new class touches its own family only. Whoever writes a class
+overrides what is different for it.
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from keras_norms.config import Configured
+from keras_norms.numerics.groups import axes_of_layout, canonical_axes
+
+# Former names of the methods that a subclass overrides. They would be ignored silently.
+_FORMER_NAMES = {
+    "_project": "compute_projection",
+    "_step": "compute_step",
+    "_distance": "compute_excess",
+    "_penalty": "compute_penalty",
+}
+
+
+class Setting(Configured):
+    """Base class of constraints and regularizers: groups, members, and what `audit` shows.
+
+    Attributes:
+        axis: The axes inside a group, as the user gave them. `()` means that there are no groups:
+            every entry is its own, or all entries count alike.
+    """
+
+    axis: Any = ()
+
+    def __init_subclass__(cls, **arguments):
+        super().__init_subclass__(**arguments)
+        for former, name in _FORMER_NAMES.items():
+            if former in vars(cls):
+                raise TypeError(
+                    f"`{former}` is called `{name}` now, and is public: rename the method. "
+                    f"Received: {cls.__name__}.{former}"
+                )
+
+    @classmethod
+    def examples(cls):
+        """Objects of the class for `keras_norms.testing.laws`: by default one, of the defaults."""
+        return [cls()]
+
+    @property
+    def members(self):
+        """The parts that it is made of, a tuple; of a single one, itself."""
+        return (self,)
+
+    @property
+    def has_groups(self):
+        """Whether it looks at groups of entries, so that it depends on an axis."""
+        return self.axis != ()
+
+    @property
+    def has_default_axis(self):
+        """Whether `axis` is what the class has by default, in each member."""
+        return self.axis == getattr(type(self), "axis", None)
+
+    def group_axes(self, rank):
+        """The axes inside a group of a weight with `rank` axes: sorted, non-negative integers.
+
+        Raises:
+            ValueError: If the weight lacks an axis that `axis` names.
+        """
+        return canonical_axes(self.axis, rank)
+
+    def along(self, axis):
+        """The same with other axes inside a group; itself if it has no groups."""
+        if not self.has_groups:
+            return self
+        return dataclasses.replace(self, axis=axis)  # type: ignore[type-var]
+
+    def for_layout(self, layout):
+        """What it becomes for a weight: by default, each unit of the layer is one group.
+
+        Args:
+            layout: One word per axis of the weight, as in "y x in unit".
+
+        Raises:
+            ValueError: If no axis of the layout tells units apart.
+        """
+        if not self.has_groups:
+            return self
+        axes = axes_of_layout(layout)
+        return self.along(axes[0] if len(axes) == 1 else axes)
+
+    def audit_columns(self, w):
+        """Further numbers that `audit` shows of a weight, by the heading of their column: none."""
+        return {}
+
+
+class Several(Setting):
+    """Mixin of the frozen dataclasses that are made of others: `Chain(a, b)`.
+
+    The only field is a tuple, whose check is applied to each member. Members of the same class
+    are taken apart, so that `(a + b) + c` is `a + b + c`.
+    """
+
+    def __init__(self, *members):
+        (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
+        check = field.metadata["check"]
+        parts = [check(member) for member in members]
+        flat = [each for p in parts for each in (p.members if type(p) is type(self) else [p])]
+        if len(flat) < 2:
+            raise ValueError(
+                f"{type(self).__name__} is made of two or more {field.name}. Received: {flat}"
+            )
+        object.__setattr__(self, field.name, tuple(flat))
+
+    @property
+    def members(self):
+        """The parts, a tuple."""
+        (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
+        return getattr(self, field.name)
+
+    @property
+    def has_groups(self):
+        """Whether a member has groups."""
+        return any(getattr(each, "has_groups", False) for each in self.members)
+
+    @property
+    def has_default_axis(self):
+        """Whether each member has its default axis."""
+        return all(getattr(each, "has_default_axis", True) for each in self.members)
+
+    def group_axes(self, rank):
+        """The axes inside the smallest group that holds a group of each member."""
+        return tuple(sorted({a for m in self._settings() for a in m.group_axes(rank)}))
+
+    def along(self, axis):
+        """The same with other axes inside a group of each member that has groups."""
+        return self._of_each(lambda member: member.along(axis))
+
+    def for_layout(self, layout):
+        """What it becomes for a weight: each member for that layout."""
+        return self._of_each(lambda member: member.for_layout(layout))
+
+    def audit_columns(self, w):
+        """The columns of the members."""
+        return {k: v for m in self._settings() for k, v in m.audit_columns(w).items()}
+
+    def _settings(self):
+        """The members that answer; a Sum may hold those of Keras, or functions."""
+        return [each for each in self.members if isinstance(each, Setting)]
+
+    def _of_each(self, function):
+        return type(self)(*[function(m) if isinstance(m, Setting) else m for m in self.members])
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(map(repr, self.members))})"
+
+    def get_config(self):
+        """The members as configs, in a dict that JSON can hold."""
+        (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
+        return {field.name: [keras.saving.serialize_keras_object(each) for each in self.members]}
+
+    @classmethod
+    def from_config(cls, config):
+        """The object that `get_config` made `config` from."""
+        (members,) = config.values()
+        return cls(*[keras.saving.deserialize_keras_object(each) for each in members])
