@@ -13,7 +13,7 @@ CLIP = Subject("clip", "Clip", entries.clip, axis=[], rounds=False)
 ROUNDED_CLIP = dataclasses.replace(CLIP, rounds=True)
 
 REQUIREMENTS = {
-    "KN-NONNEG-001": ("max(w, 0)", "`keras.constraints.NonNeg`"),
+    "KN-NONNEG-001": ("the result is max(w, 0)", "`keras.constraints.NonNeg`"),
     "KN-NONNEG-002": SAME_CONSTRAINT,
     "KN-CLIP-001": (
         "entries move into [min_value, max_value], in every dtype",
