@@ -1,4 +1,4 @@
-"""Write the golden cases, or check that the files hold what the oracles say today.
+"""Write the golden cases and the table of requirements, or check that both are up to date.
 
     python -m conformance.generate --write
     python -m conformance.generate --check
@@ -17,25 +17,25 @@ import jsonschema
 from conformance import catalogue
 
 HERE = pathlib.Path(__file__).parent
+PAGE = HERE / "README.md"
+BEGIN = "<!-- requirements: written by conformance.generate -->"
+END = "<!-- end of requirements -->"
 
 
-def files():
-    """The text of every case file by its path below cases/."""
+def case_files():
+    """The data of every case file by its path below cases/."""
     schema = json.loads((HERE / "schema" / "cases.schema.json").read_text("utf-8"))
+    oracles = _oracles_hash()
     for name, target, cases in catalogue.case_files():
-        data = {
-            "target": target,
-            "oracles_sha256": _oracles_hash(),
-            "count": len(cases),
-            "cases": cases,
-        }
+        data = {"target": target, "oracles_sha256": oracles, "count": len(cases), "cases": cases}
         jsonschema.validate(data, schema)
-        yield name, _text(data)
+        yield name, data
 
 
 def _oracles_hash():
     digest = hashlib.sha256()
-    for path in sorted((HERE / "oracles").glob("*.py")):
+    folder = HERE / "oracles"
+    for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -47,30 +47,59 @@ def _text(data):
     return json.dumps(head)[:-1] + ', "cases": [\n' + cases + "\n]}\n"
 
 
+def requirements(data):
+    """The table of requirements in Markdown, and what is wrong between it and the cases."""
+    tables, told, wrong = [], set(), []
+    for name, module in catalogue.families():
+        rows = [f"| {id} | {text} | {why} |" for id, (text, why) in module.REQUIREMENTS.items()]
+        head = [
+            f"### {name.replace('.', ': ').capitalize()}",
+            "",
+            "| id | requirement | source |",
+            "|---|---|---|",
+        ]
+        tables.append("\n".join([*head, *rows, ""]))
+        wrong += [f"{id} is told twice" for id in sorted(told & set(module.REQUIREMENTS))]
+        told |= set(module.REQUIREMENTS)
+    named = {case["requirement"] for file in data.values() for case in file["cases"]}
+    wrong += [f"{id} has cases and no text" for id in sorted(named - told)]
+    wrong += [f"{id} has a text and no case" for id in sorted(told - named)]
+    return "\n".join(tables), wrong
+
+
+def _page(table):
+    """conformance/README.md with the table between its two marks."""
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{table}\n{END}{after}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", action="store_true")
     action.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    wanted = dict(files())
+    data = dict(case_files())
+    table, wrong = requirements(data)
+    for line in wrong:
+        print(line)
     folder = HERE / "cases"
-    found = {
-        str(path.relative_to(folder).as_posix()): path.read_text("utf-8")
-        for path in folder.glob("*/*.json")
-    }
+    wanted = {folder / name: _text(file) for name, file in data.items()}
+    wanted[PAGE] = _page(table)
+    found = {path: path.read_text("utf-8") for path in (*folder.glob("*/*.json"), PAGE)}
+    stale = sorted(p for p in wanted.keys() | found.keys() if wanted.get(p) != found.get(p))
     if arguments.check:
-        stale = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
-        print(f"{len(wanted)} case files, {len(stale)} stale: {', '.join(stale) or 'none'}")
-        return 1 if stale else 0
-    for name in found.keys() - wanted.keys():
-        (folder / name).unlink()
-    for name, text in wanted.items():
-        path = folder / name
+        names = ", ".join(str(path.relative_to(HERE).as_posix()) for path in stale)
+        print(f"{len(data)} case files and the table of requirements, stale: {names or 'none'}")
+        return 1 if stale or wrong else 0
+    for path in found.keys() - wanted.keys():
+        path.unlink()
+    for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    print(f"{len(wanted)} case files written")
-    return 0
+    print(f"{len(data)} case files and the table of requirements written")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

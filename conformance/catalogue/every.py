@@ -1,162 +1,156 @@
-"""What must hold for every constraint, whatever its set."""
+"""What must hold for every constraint or penalty, whatever it computes."""
 
-from conformance.catalogue.build import (
-    AXES,
-    BITS,
-    HALF,
-    constraint,
-    numbers,
-    of,
-    raises,
-    slope,
-    thing,
+from conformance.catalogue.inputs import AXES, BITS, HALF, SOME_AXES, numbers, of
+
+# Requirements that several families have, each a text and its source.
+EVERY_AXIS = (
+    "every form of axis works, on ranks 1 to 5, in every dtype",
+    "NumPy's meaning of `axis`",
+)
+SAME_CONSTRAINT = (
+    "compiled, applied twice, saved, copied and differentiated, it is the same constraint",
+    "`keras.constraints.Constraint`",
+)
+SAME_WITHOUT_SLOPE = (
+    "compiled, applied twice, saved and copied, it is the same constraint",
+    "`keras.constraints.Constraint`",
+)
+SAME_PENALTY = (
+    "compiled, saved, copied and differentiated, it is the same penalty; one that is made inside a "
+    "compiled function works outside of it; the gradient at a kink is 0",
+    "the subgradient of least norm",
 )
 
 
-def breadth(name, requirement, config, forms=AXES, only=None):
-    """Every form of axis on every rank, in every dtype; `only` one form in dtypes but float32."""
+def breadth(subject, requirement, config):
+    """Every form of axis on every rank, in every dtype. What loops has fewer, for it is slow."""
     for dtype in BITS:
-        for axes, shape in forms:
-            if only is not None and dtype != "float32" and axes != only:
+        for axes, shape in SOME_AXES if subject.loops else AXES:
+            if subject.loops and dtype != "float32" and axes != {"axis": [0, 1]}:
                 continue
             words = f"axis={axes['axis']}" if "axis" in axes else "the default axis"
-            yield constraint(
-                name,
+            yield subject.case(
                 requirement,
-                numbers(f"{words} {shape}", shape, dtype, 1),
-                dtype,
-                f"{words} on rank {len(shape)}, {named(config)}",
+                numbers(f"{words} {shape}", shape, dtype),
+                f"{words} on rank {len(shape)}, {named(config) or 'defaults'}",
                 "a wrong or ignored axis; a lost dtype",
                 config | axes,
+                dtype,
             )
 
 
 def named(config):
-    return " ".join(f"{k} {v}" for k, v in config.items() if k != "members") or "defaults"
+    """The arguments in words, for a title."""
+    return " ".join(f"{k} {v}" for k, v in config.items() if k != "members")
 
 
-def manners(name, requirement, config, moves=0, gradients=True, oracle=None):
-    """What must hold for every constraint: compiled, again, saved, copied, differentiated."""
-    w = numbers(f"manners of {name}", (3, 4), "bfloat16", 1)
-    words = named(config)
+def manners(subject, requirement, config):
+    """Compiled, saved, copied and differentiated it is the same.
+
+    So is a constraint that is applied again, and a penalty that is made inside a compiled function.
+    """
+    if subject.penalty:
+        parts = (_compiled, _gradients, _saved, _equal, _traced)
+        words = f" {named(config)}"
+    else:
+        parts = (_again, _compiled, _saved, _equal, _gradients if subject.slope else _nothing)
+        words = f", {named(config) or 'defaults'}"
+    w = numbers(f"manners of {subject.name}", (3, 4), "bfloat16")
+    for part in parts:
+        yield from part(subject, requirement, config, words, w)
+
+
+def _again(subject, requirement, config, words, w):
     for dtype in BITS:
-        yield constraint(
-            name,
+        # Rounding to half precision may leave one ulp of the entry.
+        left = 1 if dtype in HALF and subject.rounds else 0
+        yield subject.case(
             requirement,
             w,
-            dtype,
-            f"a second application moves nothing, {words}",
+            f"a second application moves nothing{words}",
             "an epsilon; weights that shrink at every step",
             config,
-            kind="idempotent",
-            # What rounding to half precision may have left: one ulp of the entry.
-            moves=max(moves, 1 if dtype in HALF and not is_exact(name, config) else 0),
-            oracle=oracle,
+            dtype,
+            "idempotent",
             times=1,
+            expected={"moves": max(subject.moves, left)},
         )
+
+
+def _compiled(subject, requirement, config, words, w):
     for dtype in ("float16", "float32"):
-        yield constraint(
-            name,
+        yield subject.case(
             requirement,
             w,
-            dtype,
-            f"compiled, {words}",
+            f"compiled{words}",
             "a detour through NumPy or Python",
             config,
-            kind="jit",
-            oracle=oracle,
+            dtype,
+            "jit",
             # Keras' while_loop is Python's under PyTorch, which is no single graph.
-            one_graph=name != "simplex" and config.get("ord") != 1,
+            one_graph=not subject.loops,
         )
+
+
+def _saved(subject, requirement, config, words, w):
+    what, key = ("penalty", "missing or rounded") if subject.penalty else ("constraint", "missing")
     for kind, title, hunts in (
-        ("config_roundtrip", "the config gives the same constraint", "a missing config key"),
+        ("config_roundtrip", f"the config gives the same {what}", f"a {key} config key"),
         (
             "save_load",
             "saved with a model, and loaded in safe mode",
             "a class that is not registered",
         ),
     ):
-        yield constraint(
-            name,
+        yield subject.case(
             requirement,
             w,
-            "float32",
-            f"{title}, {words}",
+            f"{title}{words}",
             hunts,
             config,
             kind=kind,
-            oracle=oracle,
-            config_of_result=config,
+            expected={"config": config},
         )
-    yield thing(
-        name,
-        requirement,
-        "equality",
-        f"equal, with one hash, and a repr that says what it is, {words}",
-        "equality by identity",
-        config,
-    )
-    if gradients:
-        for dtype in ("float16", "float32", "float64"):
-            yield slope(
-                name,
-                requirement,
-                w,
-                dtype,
-                f"the gradient, {words}",
-                "a stopped or wrong gradient",
-                config,
-            )
 
 
-def is_exact(name, config):
-    return name in ("non_neg", "clip") or config.get("ord") == "inf"
+def _equal(subject, requirement, config, words, w):
+    title = f"equal, with one hash, and a repr that says what it is{words}"
+    yield subject.about("equality", requirement, title, "equality by identity", config)
 
 
-def bad_bounds(name, requirement, argument):
-    for value in (-1, 0):
-        yield raises(
-            name,
+def _gradients(subject, requirement, config, words, w):
+    for dtype in BITS if subject.penalty else ("float16", "float32", "float64"):
+        title, hunts = f"the gradient{words}", "a stopped or wrong gradient"
+        yield subject.gradient(requirement, w, title, hunts, config, dtype)
+    if subject.penalty:
+        title = f"the gradient with zero entries{words}"
+        hunts = "1 for 0 at a zero entry; NaN at a zero vector"
+        yield subject.gradient(requirement, of((2, 2), [0, 0.5, 0, -1]), title, hunts, config)
+
+
+def _traced(subject, requirement, config, words, w):
+    title = f"made inside a compiled function, and used again outside{words}"
+    hunts = "a backend tensor kept in a field: a leaked tracer"
+    yield subject.case(requirement, w, title, hunts, config, kind="traced")
+
+
+def _nothing(*_):
+    return ()
+
+
+def bad_bounds(subject, requirement, argument):
+    """Bounds that are not positive and finite, and axes that the weights do not have."""
+    for value in (-1, 0, "nan", "inf", None):
+        yield subject.raises(
             requirement,
             f"{argument}={value} is refused",
-            {argument: value},
-            "ValueError",
+            {argument: {"float": value} if isinstance(value, str) else value},
             [argument, f"Received: {argument}={value}"],
+            error="TypeError" if value is None else "ValueError",
         )
-    for value in ("nan", "inf"):
-        yield raises(
-            name,
-            requirement,
-            f"{argument}={value} is refused",
-            {argument: {"float": value}},
-            "ValueError",
-            [argument, f"Received: {argument}={value}"],
-        )
-    yield raises(
-        name,
-        requirement,
-        f"{argument}=None is refused",
-        {argument: None},
-        "TypeError",
-        [argument, f"Received: {argument}=None"],
-    )
-    w = numbers("bad axis", (3, 4), "float32", 1)
+    w = numbers("bad axis", (3, 4))
     for axis, given_w in ((2, w), (-3, w), ([0, -2], w), (0, of((), [1]))):
-        yield raises(
-            name,
-            requirement,
-            f"axis={axis} is refused on rank {len(given_w.shape)}",
-            {"axis": axis},
-            "ValueError",
-            ["Received: axis="],
-            given_w,
-        )
-    yield raises(
-        name,
-        requirement,
-        "axis=[0, 0] is refused",
-        {"axis": [0, 0]},
-        "ValueError",
-        ["Received: axis=[0, 0]"],
-        w,
-    )
+        title = f"axis={axis} is refused on rank {len(given_w.shape)}"
+        yield subject.raises(requirement, title, {"axis": axis}, ["Received: axis="], given_w)
+    title = "axis=[0, 0] is refused"
+    yield subject.raises(requirement, title, {"axis": [0, 0]}, ["Received: axis=[0, 0]"], w)

@@ -1,6 +1,7 @@
 """The cases of where Keras applies constraints and penalties, one per way of training."""
 
-from conformance.catalogue.build import thing
+from conformance.catalogue.constraints.norms import MAX_NORM, MIN_MAX_NORM
+from conformance.catalogue.regularizers.norms import L2
 
 HOLDS = {
     "fit": "fit",
@@ -31,58 +32,69 @@ OPTIMIZERS = (
     *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
 )
 
+REQUIREMENTS = {
+    "KN-TRAINING-001": (
+        "the bound holds on every way of training",
+        "`keras.optimizers.Optimizer.apply`",
+    ),
+    "KN-TRAINING-002": ("the bound holds after a step of every optimizer", "`keras.optimizers`"),
+    "KN-TRAINING-003": (
+        "the bound holds for half-precision weights, except for rounding",
+        "entries are rounded",
+    ),
+    "KN-TRAINING-004": (
+        "the bound holds wherever else weights come from; most of these are expected failures",
+        "`expected_failures.toml`",
+    ),
+    "KN-TRAINING-005": (
+        "a rate below 1 is applied once per update",
+        "gradient accumulation; expected failure",
+    ),
+    "KN-TRAINING-006": ("penalties of frozen weights are in the loss", "expected failure"),
+}
 
-def training():
+
+def case_files():
+    yield MAX_NORM.file("training", bounds())
+    yield MIN_MAX_NORM.file("training", rates())
+    yield L2.file("training", penalties())
+
+
+def bounds():
     for path, title in HOLDS.items():
-        yield _path("KN-TRAINING-001", path, f"the bound holds after {title}", {})
+        yield _bound("KN-TRAINING-001", path, f"the bound holds after {title}")
     for name in OPTIMIZERS:
-        yield _path(
-            "KN-TRAINING-002", "optimizer", f"the bound holds after a step of {name}", {}, name
-        )
+        title = f"the bound holds after a step of {name}"
+        yield _bound("KN-TRAINING-002", "optimizer", title, optimizer=name)
     for dtype in ("float16", "bfloat16"):
-        yield _path(
-            "KN-TRAINING-003", "fit", f"the bound holds for weights in {dtype}", {}, dtype=dtype
-        )
+        title = f"the bound holds for weights in {dtype}"
+        yield _bound("KN-TRAINING-003", "fit", title, dtype)
     for path, title in GAPS.items():
-        yield _path("KN-TRAINING-004", path, f"the bound holds for {title}", {})
+        yield _bound("KN-TRAINING-004", path, f"the bound holds for {title}")
 
 
-def rate():
-    yield thing(
-        "min_max_norm",
-        "KN-TRAINING-005",
-        "training",
-        "with gradient accumulation a rate below 1 is applied once per update",
-        "a constraint that runs on every micro-step",
-        {"max_value": 0.5, "rate": 0.5},
-        {"steps": 1},
-        {"path": "accumulation"},
-    ) | {"id": "min_max_norm-training-float32-accumulation"}
+def rates():
+    title = "with gradient accumulation a rate below 1 is applied once per update"
+    hunts = "a constraint that runs on every micro-step"
+    config, expected = {"max_value": 0.5, "rate": 0.5}, {"steps": 1}
+    yield _way(MIN_MAX_NORM, "KN-TRAINING-005", "accumulation", title, hunts, config, expected)
 
 
 def penalties():
-    yield thing(
-        "l2",
-        "KN-TRAINING-006",
-        "training",
-        "a penalty on weights that are not trainable is in the loss",
-        "a penalty that is dropped",
-        {"l2": 0.5},
-        {},
-        {"path": "frozen_penalty"},
-    ) | {"id": "l2-training-float32-frozen_penalty"}
+    title = "a penalty on weights that are not trainable is in the loss"
+    hunts = "a penalty that is dropped"
+    yield _way(L2, "KN-TRAINING-006", "frozen_penalty", title, hunts, {"l2": 0.5}, {})
 
 
-def _path(requirement, path, title, config, optimizer=None, dtype="float32"):
-    inputs = {"path": path} | ({"optimizer": optimizer} if optimizer else {})
-    made = thing(
-        "max_norm",
-        requirement,
-        "training",
-        title,
-        "a constraint that is silently not applied",
-        {"max_value": 0.5} | config,
-        {"bound": 0.5},
-        inputs,
-    )
-    return made | {"dtype": dtype, "id": f"max_norm-training-{dtype}-{optimizer or path}".lower()}
+def _bound(requirement, path, title, dtype="float32", **optimizer):
+    hunts = "a constraint that is silently not applied"
+    config, expected = {"max_value": 0.5}, {"bound": 0.5}
+    return _way(MAX_NORM, requirement, path, title, hunts, config, expected, dtype, **optimizer)
+
+
+def _way(subject, requirement, path, title, hunts, config, expected, dtype="float32", **optimizer):
+    """A case about one way of training, which its id names."""
+    inputs = {"path": path} | optimizer
+    made = subject.about("training", requirement, title, hunts, config, inputs, expected, dtype)
+    way = optimizer.get("optimizer", path).lower()
+    return made | {"id": f"{subject.name}-training-{dtype}-{way}"}

@@ -7,6 +7,7 @@ import runpy
 import tempfile
 
 from keras_norms.testing import cases, command, runner
+from keras_norms.testing.controls import Trouble
 from keras_norms.testing.harness import OURS, Harness
 
 MATRIX = pathlib.Path(__file__).parents[1] / "matrix.py"
@@ -77,12 +78,12 @@ def _truncated_report(every, device):
         return matrix["badge"](reports, ["jax"], "badge")["color"] == "red"
 
 
-CONTROLS = [
-    runner.Situation("a corrupted golden value", _corrupted_value),
-    runner.Situation("a result that is all NaN", _all_nan),
-    runner.Situation("an empty folder of cases", _empty_folder),
-    runner.Situation("a truncated case file", _truncated_cases),
-    runner.Situation("the wrong backend", _wrong_backend),
-    runner.Situation("the wrong device", _wrong_device),
-    runner.Situation("a truncated report", _truncated_report),
+TROUBLES = [
+    Trouble("a corrupted golden value", _corrupted_value),
+    Trouble("a result that is all NaN", _all_nan),
+    Trouble("an empty folder of cases", _empty_folder),
+    Trouble("a truncated case file", _truncated_cases),
+    Trouble("the wrong backend", _wrong_backend),
+    Trouble("the wrong device", _wrong_device),
+    Trouble("a truncated report", _truncated_report),
 ]

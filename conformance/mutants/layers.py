@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_norms.testing.runner import Control
+from keras_norms.testing.controls import Mutant
 
 
 class ActivityOnInput(keras.layers.Dense):
-    """The bug of Keras before 2.1.4: the activity penalty of a layer's input."""
+    """It has the bug of Keras before 2.1.4: the activity penalty is on the layer's input."""
 
     divide = False
 
@@ -37,7 +37,7 @@ class ConstrainedBias(keras.layers.Dense):
 
 
 class NoConstraintSGD(keras.optimizers.SGD):
-    """Leaves the constraints out."""
+    """It leaves the constraints out, or applies them before the step only."""
 
     project_first = False
 
@@ -60,7 +60,7 @@ class ConstraintBeforeStepSGD(NoConstraintSGD):
 
 
 class TransposedConv2D(keras.layers.Conv2D):
-    """A kernel laid out (out, in, rows, cols), as PyTorch has it."""
+    """Its kernel is laid out (out, in, rows, columns), as PyTorch has it."""
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -70,20 +70,20 @@ class TransposedConv2D(keras.layers.Conv2D):
         )
 
 
-CONTROLS = [
-    Control("activity on input", {"Dense": ActivityOnInput}),
-    Control("activity on input, divided by the batch", {"Dense": ActivityOnInputDivided}),
-    Control("activity dropped", {"Dense": ActivityDropped}),
-    Control("biases constrained too", {"Dense": ConstrainedBias}),
-    Control(
+MUTANTS = [
+    Mutant("activity on input", {"Dense": ActivityOnInput}),
+    Mutant("activity on input, divided by the batch", {"Dense": ActivityOnInputDivided}),
+    Mutant("activity dropped", {"Dense": ActivityDropped}),
+    Mutant("biases constrained too", {"Dense": ConstrainedBias}),
+    Mutant(
         "constraint not applied by the optimizer",
         {"SGD": NoConstraintSGD},
         kinds=("training", "bounded"),
     ),
-    Control(
+    Mutant(
         "constraint before the step",
         {"SGD": ConstraintBeforeStepSGD},
         kinds=("training", "bounded"),
     ),
-    Control("kernel layout of another framework", {"Conv2D": TransposedConv2D}),
+    Mutant("kernel layout of another framework", {"Conv2D": TransposedConv2D}),
 ]

@@ -1,4 +1,4 @@
-"""Nearest points of the simplex and the L1 ball; the threshold is an exact rational number."""
+"""Constraints on the sum of each group. The threshold is an exact rational number."""
 
 import functools
 from collections import Counter
@@ -8,26 +8,22 @@ from mpmath import mpf
 from mpmath.libmp import to_rational
 
 
-def simplex(group, total):
+def simplex(w, total=1.0, axis=0):
+    """Each group becomes the nearest one that is not negative and sums to the total."""
+    return w.map_groups(axis, lambda group: nearest_with_sum(group, mpf(total)))
+
+
+def nearest_with_sum(group, total):
     """The nearest entries that are not negative and sum to `total`: max(x - theta, 0)."""
     theta = threshold(group, total)
-    nearest = {x: _real(max(_fraction(x) - theta, Fraction(0))) for x in set(group)}
+    nearest = {x: _real(max(fraction(x) - theta, Fraction(0))) for x in set(group)}
     return [nearest[x] for x in group]
-
-
-def l1_ball(group, radius):
-    """The nearest entries whose absolute values sum to at most `radius`."""
-    sizes = [abs(x) for x in group]
-    if sum(_fraction(x) * n for x, n in Counter(sizes).items()) <= _fraction(mpf(radius)):
-        return group
-    nearest = simplex(sizes, radius)
-    return [n if x > 0 else -n for x, n in zip(group, nearest, strict=True)]
 
 
 def threshold(group, total):
     """theta with sum(max(x - theta, 0)) = total: the mean excess of the largest entries."""
-    counts = sorted(((_fraction(x), n) for x, n in Counter(group).items()), reverse=True)
-    held, size, theta = -_fraction(mpf(total)), 0, None
+    counts = sorted(((fraction(x), n) for x, n in Counter(group).items()), reverse=True)
+    held, size, theta = -fraction(total), 0, None
     for value, count in counts:
         if theta is not None and value <= theta:
             break
@@ -36,8 +32,14 @@ def threshold(group, total):
     return theta
 
 
+def exact_sum(group):
+    """The sum of the entries as a rational number."""
+    return sum(fraction(x) * n for x, n in Counter(group).items())
+
+
 @functools.lru_cache  # long groups have few values
-def _fraction(x):
+def fraction(x):
+    """A number as a rational one."""
     return Fraction(*to_rational(x._mpf_))
 
 

@@ -1,25 +1,8 @@
-"""What each regularizer returns for a tensor, straight from its definition."""
+"""Penalties on the angles between the rows or columns of a matrix."""
 
 from mpmath import mpf
 
 from conformance.oracles.exact import groups, norm
-
-
-def l1(x, l1=0.01):
-    return mpf(l1) * sum(map(abs, x.entries))
-
-
-def l2(x, l2=0.01):
-    return mpf(l2) * sum(v * v for v in x.entries)
-
-
-def l1l2(x, l1=0.0, l2=0.0):
-    return mpf(l1) * sum(map(abs, x.entries)) + mpf(l2) * sum(v * v for v in x.entries)
-
-
-def sum_of(x, *terms):
-    """The sum of penalties, each as (function, arguments)."""
-    return sum((function(x, **arguments) for function, arguments in terms), mpf(0))
 
 
 def orthogonal_regularizer(x, factor=0.01, mode="rows"):

@@ -1,0 +1,73 @@
+"""The cases of the constraints on the sum of each group, which are found by a threshold."""
+
+from mpmath import mpf
+
+from conformance.catalogue.build import Subject
+from conformance.catalogue.every import SAME_WITHOUT_SLOPE, bad_bounds, breadth, manners, named
+from conformance.catalogue.inputs import of
+from conformance.oracles.constraints import sums
+
+# A threshold is as exact as the largest entry, no more.
+SIMPLEX = Subject("simplex", "Simplex", sums.simplex, scale="largest", loops=True, slope=False)
+
+REQUIREMENTS = {
+    "KN-SIMPLEX-001": (
+        "the result is the nearest point whose entries are not negative and sum to `total`; points "
+        "of the set stay bit for bit",
+        "Michelot, JOTA 50, 1986",
+    ),
+    "KN-SIMPLEX-002": ("every form of axis works, in every dtype", "NumPy's meaning of `axis`"),
+    "KN-SIMPLEX-003": SAME_WITHOUT_SLOPE,
+    "KN-SIMPLEX-004": (
+        "it is exact for long groups, for ties, and for entries far apart",
+        "sums and thresholds round",
+    ),
+    "KN-SIMPLEX-005": (
+        "a bad total or axis raises one exception type, which quotes it",
+        "the set would be empty",
+    ),
+}
+
+
+def case_files():
+    yield SIMPLEX.file("forward", simplex())
+
+
+def simplex():
+    yield SIMPLEX.case(
+        "KN-SIMPLEX-001",
+        of((3, 1), [0.5, 2.125, -3.5]),
+        "by hand: [0.5, 2.125, -3.5] becomes [0, 1, 0]",
+        "a softmax or a rescaling",
+    )
+    yield SIMPLEX.case(
+        "KN-SIMPLEX-001",
+        of((4, 2), [0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0, 0.25]),
+        "points of the simplex come back bit for bit",
+        "a threshold that is zero but for rounding",
+        exact=True,
+    )
+    yield from breadth(SIMPLEX, "KN-SIMPLEX-002", {"total": 1.5})
+    yield from manners(SIMPLEX, "KN-SIMPLEX-003", {"total": 1.5})
+    yield from thresholds(SIMPLEX, "KN-SIMPLEX-004", {"total": 1.0})
+    yield from bad_bounds(SIMPLEX, "KN-SIMPLEX-005", "total")
+
+
+def thresholds(subject, requirement, config):
+    """What breaks sums, sorts and thresholds. The unit tests go on to a million entries."""
+    n = 2**16
+    ties = list(map(mpf, (1, 0.5, 0.5, 0.5, 0.25, 0)))
+    large_and_many = [mpf(0.875)] + [mpf(2.0**-18)] * (n - 1)
+    for title, hunts, entries in (
+        ("many equal entries", "a sum of one term after another", [mpf(27033) / 8192] * n),
+        ("many equal large entries", "a threshold that large entries round", [mpf(10) ** 8] * n),
+        ("one dominant entry among many", "a lost support", [mpf(5)] + [mpf(0.125)] * (n - 1)),
+        ("one large entry and many that share the rest", "a threshold too coarse", large_and_many),
+        ("ties at the threshold", "a tie that is counted once", ties),
+        ("halves of halves", "too few steps", [mpf(2.0**-k) for k in range(40)]),
+        ("tiny entries", "an epsilon", [mpf(3 * 2.0**-60), mpf(2.0**-61)]),
+        ("large and small", "digits lost in a running sum", [mpf(2.0**60), mpf(1), mpf(2.0**-60)]),
+        ("a single entry", "an empty support", [mpf(0.375)]),
+    ):
+        w = of((len(entries), 1), entries)
+        yield subject.case(requirement, w, f"{title}, {named(config)}", hunts, config)

@@ -1,0 +1,1 @@
+"""The cases of the regularizers, one module per family."""

@@ -1,0 +1,1 @@
+"""Mutants of the constraints, one module per family."""

@@ -1,0 +1,69 @@
+"""Constraints on the sum of each group, with the classic mistakes."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from conformance.mutants.plain import Plain, peaks, sums
+from keras_norms.testing.controls import Mutant
+
+
+@dataclasses.dataclass(frozen=True)
+class RunningSums(Plain, keras.constraints.Constraint):
+    total: float = 1.0
+    axis: object = 0
+
+    def __call__(self, w):
+        return ops.cast(self.nearest(ops.cast(w, "float32")), w.dtype)
+
+    def nearest(self, v):
+        """The textbook sorts, and takes running sums, here in float32."""
+        rank = len(v.shape)
+        inside = range(rank) if self.axis is None else np.atleast_1d(self.axis) % max(1, rank)
+        order = [a for a in range(rank) if a not in inside] + sorted(map(int, inside))
+        moved = ops.transpose(v, order)
+        rows = ops.reshape(moved, (-1, math.prod(v.shape[a] for a in inside)))
+        falling = -ops.sort(-rows, axis=1)
+        excess = ops.cumsum(falling, axis=1) - self.total
+        count = ops.cast(ops.arange(1, rows.shape[1] + 1), "float32")
+        size = ops.sum(ops.cast(falling * count > excess, "int32"), axis=1, keepdims=True)
+        size = ops.maximum(size, 1)
+        theta = ops.take_along_axis(excess, size - 1, axis=1) / ops.cast(size, "float32")
+        found = ops.reshape(ops.relu(rows - theta), tuple(moved.shape))
+        return ops.transpose(found, np.argsort(order).tolist())
+
+
+class Softmax(RunningSums):
+    def nearest(self, v):
+        e = ops.exp(v - peaks(v, self.axis))
+        return self.total * e / sums(e, self.axis)
+
+
+class RescaledPositivePart(RunningSums):
+    def nearest(self, v):
+        positive = ops.relu(v)
+        return self.total * positive / ops.maximum(sums(positive, self.axis), 1e-30)
+
+
+class PlainMichelot(RunningSums):
+    """Newton's iteration without a shift by the peak: large entries cost the threshold digits."""
+
+    def nearest(self, v):
+        size = math.prod(v.shape) / math.prod(sums(v, self.axis).shape)
+        theta = (sums(v, self.axis) - self.total) / size
+        for _ in range(50):
+            parts = ops.relu(v - theta)
+            count = ops.maximum(sums(ops.sign(parts), self.axis), 1)
+            theta = theta + (sums(parts, self.axis) - self.total) / count
+        return ops.relu(v - theta)
+
+
+MUTANTS = [
+    Mutant("simplex by running sums", {"Simplex": RunningSums}),
+    Mutant("softmax for the simplex", {"Simplex": Softmax}),
+    Mutant("rescaled positive part", {"Simplex": RescaledPositivePart}),
+    Mutant("Michelot without a shift", {"Simplex": PlainMichelot}),
+]

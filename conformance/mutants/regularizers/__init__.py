@@ -1,0 +1,1 @@
+"""Mutants of the regularizers, one module per family."""

@@ -1,0 +1,1 @@
+"""What each constraint makes of a tensor, straight from its definition."""

@@ -1,0 +1,1 @@
+"""What each regularizer returns for a tensor, straight from its definition."""
