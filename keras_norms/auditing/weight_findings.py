@@ -22,21 +22,23 @@ def wrong_axis(weight):
     constraint = ours(weight.variable.constraint)
     if weight.obstacle or not weight.has_units or not isinstance(constraint, Constraint):
         return
-    wanted = axes_of_layout(weight.layout)
     shape = tuple(weight.variable.shape)
     for member in constraint.members:
         axes = member.group_axes(len(shape))
+        wanted = member.for_layout(weight.layout).group_axes(len(shape))
         if not member.has_groups or _longer(axes, shape) == _longer(wanted, shape):
             continue
         is_whole = member.axis is None
-        (groups, size), (units, unit_size) = _count(shape, axes), _count(shape, wanted)
+        is_unit = wanted == axes_of_layout(weight.layout)
+        (groups, size), (better, better_size) = _count(shape, axes), _count(shape, wanted)
         yield Finding(
             "whole-tensor" if is_whole else "wrong-axis",
             "warning" if is_whole else "error",
             weight.path,
             f"axis={member.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} "
-            f"of this {type(weight.layer).__name__} kernel ({weight.layout}); one norm per unit is "
-            f"{units} of {unit_size}, axis={wanted}",
+            f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
+            f"{'one norm per unit is' if is_unit else 'this layout asks for'} {better} of "
+            f"{better_size}, axis={wanted}",
             one_norm_per_unit(weight),
         )
         return
