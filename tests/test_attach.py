@@ -9,6 +9,7 @@ from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
+from keras_norms.keras_internals import children_of
 from keras_norms.models import weights
 
 BOUND = 0.5
@@ -52,6 +53,21 @@ def test_the_next_fit_sees_it(name, time):
     quietly(kn.constrain, model, kn.MaxNorm(BOUND))
     fit(model, epochs=2)
     assert_within(kernels(model), BOUND)
+
+
+@pytest.mark.parametrize("function", [kn.audit, kn.project, lambda m: kn.constrain(m, kn.NonNeg())])
+def test_a_model_is_walked_once(function, monkeypatch):
+    model = BUILDERS["nested"]()
+    quietly(kn.constrain, model, kn.MaxNorm(9.0))
+    walked = []
+
+    def counted(layer):
+        walked.append(layer.name)
+        return children_of(layer)
+
+    monkeypatch.setattr(weights, "children_of", counted)
+    function(model)
+    assert sorted(walked) == sorted(set(walked))
 
 
 def test_control_without_new_steps_it_would_not_be_seen():

@@ -157,6 +157,13 @@ def test_progress_sees_every_weight():
     assert set(kernels(model)) <= set(seen)
 
 
+def test_a_constraint_that_ours_would_refuse():
+    model = dense(kernel_constraint=theirs.MaxNorm(-1.0))
+    report = kn.audit(model)
+    assert "MaxNorm" in str(report)
+    assert report.weights[0].excess > 0
+
+
 def test_a_fit_model_is_silent():
     model = BUILDERS["convolutional"]()
     kn.constrain(model, kn.MaxNorm(0.5))

@@ -14,7 +14,6 @@ from keras_norms.regularizers import ActivityRegularizer, Regularizer
 from keras_norms.setting import Setting
 from keras_norms.testing.laws import checks
 
-
 registered = keras.saving.register_keras_serializable("test_hooks")
 
 

@@ -13,10 +13,13 @@ from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
 def ours(setting):
     """Our drop-in for one of Keras' own constraints or regularizers; others as they are."""
     name = type(setting).__name__
-    if not is_from_keras(setting) or not hasattr(setting, "get_config"):
-        return setting
     cls: Any = CONSTRAINTS.get(name) or REGULARIZERS.get(name)
-    return setting if cls is None else cls.from_config(setting.get_config())
+    if cls is None or not is_from_keras(setting):
+        return setting
+    try:
+        return cls.from_config(setting.get_config())
+    except (TypeError, ValueError):  # Keras accepts arguments that ours refuses, such as -1
+        return setting
 
 
 def title(setting):
