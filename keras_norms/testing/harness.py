@@ -13,7 +13,7 @@ from keras import ops
 from keras_norms import constraints, regularizers
 from keras_norms.testing import backends, severity
 from keras_norms.testing.cases import argument, exact_array, input_array
-from keras_norms.testing.scores import budget, digits, error_in_ulp, relative_error
+from keras_norms.testing.scores import budget, error_in_ulp, relative_error
 
 _HALF = ("float16", "bfloat16")
 
@@ -172,7 +172,7 @@ def _in_another_dtype(what, got, expected, dtype):
         measure, precise = _measure(what, float64(got), expected, dtype), severity.CONVENTION
     else:
         measure = _measure(what, float64(got), expected, wanted)
-        precise = severity.IMPRECISE if digits(dtype) < digits(wanted) else severity.WRONG
+        precise = severity.of_dtype(dtype, wanted)
     return measure, severity.of_measures([measure]) or precise
 
 

@@ -11,12 +11,14 @@
 
 import math
 
+from keras_norms.testing.scores import digits
+
 WRONG = "wrong"
 IMPRECISE = "imprecise"
 CONVENTION = "other convention"
 MISSING = "missing"
-# From bad to harmless.
-SEVERITIES = (WRONG, MISSING, IMPRECISE, CONVENTION)
+# The worst first.
+SEVERITIES = (WRONG, IMPRECISE, CONVENTION, MISSING)
 
 # A relative error above this is not a matter of rounding in any dtype: bfloat16 has 0.4 %.
 _USABLE = 0.01
@@ -47,6 +49,11 @@ def of_exception(error):
     """
     refused = type(error) in (ValueError, TypeError) and "Received: " in str(error)
     return MISSING if refused else WRONG
+
+
+def of_dtype(found, wanted):
+    """The severity of a result that is within its budget, but in another dtype than the wanted."""
+    return IMPRECISE if digits(found) < digits(wanted) else WRONG
 
 
 def of_config(found, wanted):

@@ -5,10 +5,11 @@ Each function is a kind of case. It takes a case and a harness and returns the m
 
 import dataclasses
 
+import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.testing import backends
+from keras_norms.testing import backends, severity
 from keras_norms.testing.cases import exact_array, input_array
 from keras_norms.testing.harness import Measure, Mismatch, float64
 from keras_norms.testing.scores import error_in_ulp, relative_error, score
@@ -23,20 +24,25 @@ def forward(case, harness):
 def gradient(case, harness):
     """The gradient of a penalty, or of the weighted sum of what a constraint returns."""
     target = harness.make(case)
-    function = target
+    function, others = target, []
     if "weights" in case.inputs:
         weights = harness.tensor(case.inputs["weights"], case.dtype)
 
         def function(x):
             result = target(x)
             if result.dtype != x.dtype:
-                raise Mismatch(f"It must have {x.dtype}. Received: {result.dtype}")
-            return ops.sum(weights * result)
+                others.append(result.dtype)
+            return ops.sum(weights * ops.cast(result, case.dtype))
 
     got = backends.gradient(function, harness.tensor(case.inputs["w"], case.dtype))
     if got is None:
         raise Mismatch("There must be a gradient. Received: None")
     measure = harness.compare("gradient", got, case.expected["result"])
+    if others:
+        dtype = keras.backend.standardize_dtype(others[0])
+        grade = severity.of_measures([measure]) or severity.of_dtype(dtype, case.dtype)
+        text = f"What a constraint returns must have {case.dtype}. Received: {dtype}"
+        raise Mismatch(text, grade, [measure])
     if not measure.score <= measure.budget and _only_at_kinks(case, function, got, measure.budget):
         measure = dataclasses.replace(measure, kink=True)
     return [measure]
