@@ -272,15 +272,15 @@ def _rows(found, keras, with_errors):
 
 
 def _largest_errors(cases):
-    """The largest error of the cases for each dtype, in ulp and as a part of the exact value."""
+    """The largest error of the cases for each dtype, in ulp and in per cent of the exact value."""
     found = collections.defaultdict(list)
-    for case in cases:
-        found[case["dtype"]] += [m for m in case["measures"] if m["score"] > m["budget"]]
+    for measure in (measure for case in cases for measure in case["measures"]):
+        if measure["score"] > measure["budget"]:
+            found[measure["dtype"]].append(measure)
     return ", ".join(
         f"{dtype} {max(m['score'] for m in measures):.2g} ulp "
-        f"({max(m['relative'] for m in measures):.1g})"
+        f"({100 * max(m['relative'] for m in measures):.1g} %)"
         for dtype, measures in found.items()
-        if measures
     )
 
 

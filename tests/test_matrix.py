@@ -15,13 +15,14 @@ def case(status, severity=None, **changes):
         "id": "l1-forward-float32-a",
         "target": "L1",
         "kind": "forward",
-        "dtype": "float32",
         "requirement": "KN-L1-001",
         "title": "a & b",
         "status": status,
         "severity": severity,
         "message": "1 ulp off",
-        "measures": [{"what": "result", "score": 1.0, "budget": 4.0, "relative": 1e-7}],
+        "measures": [
+            {"what": "result", "score": 1.0, "budget": 4.0, "relative": 1e-7, "dtype": "float32"}
+        ],
     } | changes
 
 
@@ -110,7 +111,7 @@ def test_a_stale_report_is_incomplete(tmp_path):
 def keras_reports(folder):
     """What Keras' own classes fail: one case wrong, and on JAX another imprecise."""
     wrong = case("failed", "wrong", message="<X object at 0x7f3a> is inf")
-    off = {"what": "result", "score": 9.0, "budget": 4.0, "relative": 1e-6}
+    off = {"what": "result", "score": 9.0, "budget": 4.0, "relative": 1e-6, "dtype": "float64"}
     imprecise = case("failed", "imprecise", id="l1-b", measures=[off])
     for backend in BACKENDS:
         cases = [wrong, imprecise if backend == "jax" else case("passed")]
@@ -132,7 +133,7 @@ def test_what_keras_fails_is_told_apart_by_severity(tmp_path):
     wrong, imprecise = listed.split("## wrong")[1].split("## imprecise")
     row = "| KN-L1-001 | forward | tensorflow 1, torch 1, jax 1 | L1: a & b | <X object> is inf | "
     assert row + "`keras-norms conformance -k l1-forward-float32-a`" in wrong
-    assert "| jax 1 | L1: a & b | 1 ulp off | float32 9 ulp (1e-06) | `keras-norms" in imprecise
+    assert "| jax 1 | L1: a & b | 1 ulp off | float64 9 ulp (0.0001 %) | `keras-norms" in imprecise
 
 
 def place(name):

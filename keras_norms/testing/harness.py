@@ -47,6 +47,7 @@ class Measure:
         budget: The largest score that it may have.
         relative: Its largest error as a part of the exact value, which is infinite if the result is
             not finite.
+        dtype: The dtype whose ulp the score counts.
         kink: Whether it is a gradient that is over its budget only where the function has a kink,
             and is the slope between its two sides there.
     """
@@ -55,6 +56,7 @@ class Measure:
     score: float
     budget: float
     relative: float
+    dtype: str = "float32"
     kink: bool = False
 
 
@@ -142,8 +144,9 @@ class Harness:
         wanted = {"shape": expected["shape"], "dtype": expected["dtype"], "device": self.device}
         if found == wanted:
             return _measure(what, float64(got), expected, dtype)
-        text = f"{what} must have {wanted}. Received: {found}"
-        if found == wanted | {"dtype": dtype}:
+        other = {name: value for name, value in wanted.items() if found[name] != value}
+        text = f"{what} must have {other}. Received: { {name: found[name] for name in other} }"
+        if set(other) == {"dtype"}:
             measure, grade = _in_another_dtype(what, got, expected, dtype)
             raise Mismatch(text, grade, [measure])
         raise Mismatch(text)
@@ -158,6 +161,7 @@ def _measure(what, values, expected, dtype):
         # Nothing reduced: no rounding is due, and not one bit may differ.
         budget(expected["reduced"], dtype, expected["passes"]) if expected["reduced"] else 0.0,
         relative_error(*arguments),
+        dtype,
     )
 
 

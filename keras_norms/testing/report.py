@@ -54,7 +54,6 @@ def make_report(options, outcomes, killed, noticed):
                 "id": o.case.id,
                 "target": o.case.target,
                 "kind": o.case.kind,
-                "dtype": o.case.dtype,
                 "requirement": o.case.requirement,
                 "title": o.case.title,
                 "status": "failed" if o.status == "crashed" else o.status,

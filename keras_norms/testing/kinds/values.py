@@ -92,7 +92,10 @@ def idempotent(case, harness):
     return [
         harness.compare("first", once, expected),
         harness.compare("last", again, expected),
-        Measure("moved", score(*moved), float(case.expected["moves"]), relative_error(*moved)),
+        Measure(
+            *("moved", score(*moved), float(case.expected["moves"]), relative_error(*moved)),
+            dtype=case.dtype,
+        ),
     ]
 
 

@@ -49,7 +49,8 @@ def _within(kernel, case):
     # ulp, which moves the norm by no more than one.
     step = {"float16": 2.0**-11, "bfloat16": 2.0**-8}.get(case.dtype, 2.0**-24) * 2 * bound
     excess = max(0.0, norms.max() - bound)
-    return [Measure("norm", excess / step, 1.0 if case.dtype != "float32" else 6.0, excess / bound)]
+    budget = 1.0 if case.dtype != "float32" else 6.0
+    return [Measure("norm", excess / step, budget, excess / bound, case.dtype)]
 
 
 def fit(case, harness):
