@@ -1,19 +1,31 @@
 """The matrix: what the reports of all backends say, as tables and as badges.
 
-    python -m conformance.matrix FOLDER BACKEND [BACKEND ...]
+    python -m conformance.matrix FOLDER BACKEND [BACKEND ...] [--write]
 
 Reads FOLDER/<backend>-<device>.json, and -keras.json beside them for Keras' own classes, and writes
-matrix.md, matrix.html, badge.json and badge-gpu.json there, the last two as Shields endpoints. A
-missing CPU report, one of another commit or of a part of the cases makes the badge red and the exit
-code 1. The GPU badge stays grey until a GPU ran. Standard library only.
+matrix.md, matrix.html, keras-failures.md, badge.json and badge-gpu.json there, the last two as
+Shields endpoints. A missing CPU report, one of another commit or of a part of the cases makes the
+badge red and the exit code 1. The GPU badge stays grey until a GPU ran.
+
+With --write, the tables also take the places that comments mark in README.md and in
+docs/keras-failures.md, and the badges those in docs/. Where a report is missing nothing is written.
+
+Only the standard library is needed.
 """
 
 import collections
 import html
 import json
 import pathlib
-import subprocess
+import re
 import sys
+
+from keras_norms.testing.commit import current_commit
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# How bad a failure is, as the runner derives it (keras_norms/testing/severity.py).
+SEVERITIES = ("wrong", "imprecise", "other convention", "missing")
 
 
 def load(folder, backends, device, suffix=""):
@@ -26,16 +38,6 @@ def load(folder, backends, device, suffix=""):
         except (OSError, ValueError):
             continue
     return reports
-
-
-def current_commit():
-    """The commit that reports must be of, or None outside a repository."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, check=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def problem(reports, backends, commit=None):
@@ -89,6 +91,16 @@ def _cell(cases):
     return f"{counts['passed']} of {run}" + (f", {expected} expected" if expected else "")
 
 
+def _severities(cases):
+    """How many of the cases fail, by severity."""
+    return collections.Counter(case["severity"] for case in cases if case["status"] == "failed")
+
+
+def _in_words(counts):
+    """Counts of failures: "3 wrong, 1 missing"."""
+    return ", ".join(f"{counts[name]} {name}" for name in SEVERITIES if counts[name])
+
+
 def _columns(ours, keras):
     """A name and a report for each column: ours on each backend, then Keras' own."""
     for name, reports in (("", ours), ("Keras' own, ", keras)):
@@ -119,6 +131,9 @@ def table(ours, keras):
         for _, r in columns
     ]
     lines.append("| controls that fail, as they must | " + " | ".join(dead) + " |")
+    for severity in SEVERITIES:
+        found = [str(_severities(report["cases"])[severity]) for _, report in columns]
+        lines.append(f"| cases that fail: {severity} | " + " | ".join(found) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -126,7 +141,8 @@ _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2em; }
 table { border-collapse: collapse; }
 td, th { border: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-align: top; }
-.good { background: #e6f4e6; } .bad { background: #f8d7d7; } .none { color: #888; }
+.good { background: #e6f4e6; } .bad { background: #f8d7d7; } .mild { background: #fdf3d0; }
+.none { color: #888; }
 code { white-space: pre-wrap; }
 """
 
@@ -163,45 +179,154 @@ def _details(cases, reproduce):
     text = _cell(cases)
     if text == "-":
         return '<td class="none">-</td>'
-    good = not any(case["status"] == "failed" for case in cases)
+    counts = _severities(cases)
+    color = "bad" if counts["wrong"] else "mild" if counts else "good"
+    text += f"<br><small>{_in_words(counts)}</small>" if counts else ""
     items = []
     for case in cases:
         scores = ", ".join(
             f"{m['what']} {m['score']:.3g} of {m['budget']:.3g} ulp" for m in case["measures"]
         )
-        words = f"{case['status']}: {case['title']}. {scores} {case['message']}"
+        status = f"{case['status']}, {case['severity']}" if case["severity"] else case["status"]
+        words = f"{status}: {case['title']}. {scores} {case['message']}"
         command = f"{reproduce} -k {case['id']}"
         items.append(f"<li>{html.escape(words)}<br><code>{html.escape(command)}</code></li>")
     return (
-        f'<td class="{"good" if good else "bad"}"><details><summary>{text}</summary>'
+        f'<td class="{color}"><details><summary>{text}</summary>'
         f"<ul>{''.join(items)}</ul></details></td>"
     )
 
 
+def errors(ours):
+    """Markdown: the float32 error of each target that comes nearest to its budget, in ulp."""
+    lines = ["| target | " + " | ".join(ours) + " |", "|---|" + "---|" * len(ours)]
+    found = {
+        backend: {row["target"]: row["score"] for row in r["worst"] if row["dtype"] == "float32"}
+        for backend, r in ours.items()
+    }
+    for target in sorted({target for scores in found.values() for target in scores}):
+        cells = [f"{scores[target]:.2f}" if target in scores else "-" for scores in found.values()]
+        lines.append(f"| {target} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def origin(reports):
+    """What the reports are of: "Keras 3.15.1, tensorflow 2.21.0, torch 2.13.0, 2026-11-24"."""
+    keras = {f"Keras {report['versions']['keras']}" for report in reports.values()}
+    backends = [f"{backend} {report['versions'][backend]}" for backend, report in reports.items()]
+    dates = {report["date"][:10] for report in reports.values()}
+    return ", ".join([*sorted(keras), *backends, *sorted(dates)[-1:]])
+
+
+def summary(keras):
+    """One line: how many cases Keras' own classes fail on each backend, by severity."""
+    counts = [f"{b}: {_in_words(_severities(r['cases']))}" for b, r in keras.items()]
+    return "The cases that Keras' own classes fail, by how bad it is: " + "; ".join(counts) + ".\n"
+
+
 def failures(keras):
-    """Markdown: what Keras' own classes fail, by requirement and kind, each with a reproduction."""
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
-    for backend, report in keras.items():
-        for case in report["cases"]:
-            if case["status"] == "failed":
-                kind = case["id"].split("-")[1]
-                found[case["requirement"], case["target"], kind][backend].append(case)
-    lines = ["| requirement | kind | failing cases | one of them | found there | reproduce |"]
-    lines.append("|" + "---|" * 6)
+    """Markdown by name: what Keras' own classes fail, in all and by severity."""
+    tables = {"overview": f"{origin(keras)}, on a CPU:\n\n{_overview(keras)}"}
+    for severity in SEVERITIES:
+        found = collections.defaultdict(lambda: collections.defaultdict(list))
+        for backend, report in keras.items():
+            for case in report["cases"]:
+                if case["status"] == "failed" and case["severity"] == severity:
+                    row = (case["requirement"], case["target"], case["kind"])
+                    found[row][backend].append(case)
+        tables[severity] = _rows(found, keras, severity == "imprecise")
+    return tables
+
+
+def _overview(keras):
+    lines = ["| failing cases | " + " | ".join(keras) + " |", "|---|" + "---|" * len(keras)]
+    counts = [_severities(report["cases"]) for report in keras.values()]
+    for severity in SEVERITIES:
+        cells = " | ".join(str(each[severity]) for each in counts)
+        lines.append(f"| {severity} | {cells} |")
+    ran = (r["counts"]["planned"] - r["counts"]["not applicable"] for r in keras.values())
+    lines.append("| of | " + " | ".join(map(str, ran)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(found, keras, with_errors):
+    """One row for each requirement and kind, with one of its cases and its reproduction."""
+    more = "largest error | " if with_errors else ""
+    lines = [
+        f"| requirement | kind | failing cases | one of them | found there | {more}reproduce |"
+    ]
+    lines.append("|" + "---|" * (7 if with_errors else 6))
     for (requirement, target, kind), by_backend in sorted(found.items()):
         backend, cases = next(iter(by_backend.items()))
         case = cases[0]
         counts = ", ".join(f"{b} {len(cases)}" for b, cases in by_backend.items())
-        message = case["message"].splitlines()[0][:120].replace("|", "\\|")
+        message = re.sub(r" at 0x[0-9a-f]+", "", case["message"].splitlines()[0])[:120]
+        every = [case for cases in by_backend.values() for case in cases]
+        error = f"{_largest_errors(every)} | " if with_errors else ""
         lines.append(
-            f"| {requirement} | {kind} | {counts} | {target}: {case['title']} | {message} "
-            f"| `{keras[backend]['reproduce']} -k {case['id']}` |"
+            f"| {requirement} | {kind} | {counts} | {target}: {case['title']} "
+            f"| {message.replace('|', chr(92) + '|')} | {error}"
+            f"`{keras[backend]['reproduce']} -k {case['id']}` |"
         )
     return "\n".join(lines) + "\n"
 
 
-def main(folder, *backends):
+def _largest_errors(cases):
+    """The largest error of the cases for each dtype, in ulp and in per cent of the exact value."""
+    found = collections.defaultdict(list)
+    for measure in (measure for case in cases for measure in case["measures"]):
+        if measure["score"] > measure["budget"]:
+            found[measure["dtype"]].append(measure)
+    return ", ".join(
+        f"{dtype} {max(m['score'] for m in measures):.2g} ulp "
+        f"({100 * max(m['relative'] for m in measures):.1g} %)"
+        for dtype, measures in found.items()
+    )
+
+
+def filled(text, name, body):
+    """A page with `body` in the place that has this name.
+
+    Raises:
+        ValueError: If the page does not have the place exactly once.
+    """
+    begin, end = f"<!-- generated: {name} -->\n", "<!-- end of what is generated -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"A page must have one place {begin.strip()}")
+    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
+
+
+def write(root, ours, keras, badges):
+    """Put the tables into the pages of the project, and the badges beside them."""
+    cases = {report["counts"]["planned"] for report in ours.values()}
+    controls = {len(report["controls"]) for report in ours.values()}
+    heading = (
+        f"{max(cases)} cases and {max(controls)} controls, passed of run ({origin(ours)}):\n\n"
+    )
+    places = {
+        "README.md": {
+            "matrix": heading + table(ours, keras),
+            "errors": errors(ours),
+            "keras": summary(keras),
+        },
+        "docs/keras-failures.md": failures(keras),
+    }
+    pages = {}
+    for page, bodies in places.items():
+        pages[page] = (root / page).read_text("utf-8")
+        for name, body in bodies.items():
+            pages[page] = filled(pages[page], name, body)
+    for page, text in pages.items():
+        (root / page).write_text(text, "utf-8")
+    for name, endpoint in badges.items():
+        (root / "docs" / name).write_text(json.dumps(endpoint) + "\n", "utf-8")
+
+
+def main(folder, *arguments, root=ROOT):
+    """The exit code: 1 if a badge is red, or there is nothing to write the pages from."""
     folder = pathlib.Path(folder)
+    backends = [argument for argument in arguments if argument != "--write"]
     cpu, gpu = (load(folder, backends, device) for device in ("cpu", "gpu"))
     keras = load(folder, backends, "cpu", "-keras")
     commit = current_commit()
@@ -212,11 +337,19 @@ def main(folder, *backends):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "matrix.md").write_text(table(cpu, keras), "utf-8")
     (folder / "matrix.html").write_text(page(cpu, keras, badges.values()), "utf-8")
-    (folder / "keras-failures.md").write_text(failures(keras), "utf-8")
+    (folder / "keras-failures.md").write_text(
+        "\n".join(f"## {name}\n\n{text}" for name, text in failures(keras).items()), "utf-8"
+    )
     for name, endpoint in badges.items():
         (folder / name).write_text(json.dumps(endpoint) + "\n", "utf-8")
     print(table(cpu, keras))
     print("; ".join(f"{e['label']}: {e['message']}" for e in badges.values()))
+    if "--write" in arguments:
+        wrong = problem(cpu, backends, commit) or problem(keras, backends, commit)
+        if wrong:
+            print(f"Nothing is written: {wrong}")
+            return 1
+        write(root, cpu, keras, badges)
     return int(any(e["color"] == "red" for e in badges.values()))
 
 

@@ -74,6 +74,15 @@ def _picture(name):
     return path
 
 
+def _jobs(text):
+    """A number of processes, of which "auto" makes one for each core."""
+    if text == "auto":
+        return os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive number or auto. Received: {text}")
+    return int(text)
+
+
 def _parser():
     parser = argparse.ArgumentParser(prog="keras-norms", description="Weight norms for Keras 3.")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -116,7 +125,12 @@ def _parser():
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
     conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: packaged ones")
-    conformance.add_argument("--controls", metavar="DIR", help="known-bad implementations, too")
+    conformance.add_argument(
+        "--controls", metavar="DIR", help="also run controls: mutants and troubles, which must fail"
+    )
+    conformance.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="processes, or auto: one for each core"
+    )
     conformance.add_argument("--quiet", action="store_true", help="print the counts only")
     conformance.add_argument("--report", metavar="FILE", help="write the results as JSON")
 

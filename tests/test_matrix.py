@@ -10,16 +10,20 @@ MATRIX = runpy.run_path(str(pathlib.Path(__file__).parents[1] / "conformance" / 
 BACKENDS = ("tensorflow", "torch", "jax")
 
 
-def case(status):
+def case(status, severity=None, **changes):
     return {
         "id": "l1-forward-float32-a",
         "target": "L1",
+        "kind": "forward",
         "requirement": "KN-L1-001",
         "title": "a & b",
         "status": status,
+        "severity": severity,
         "message": "1 ulp off",
-        "measures": [{"what": "result", "score": 1.0, "budget": 4.0}],
-    }
+        "measures": [
+            {"what": "result", "score": 1.0, "budget": 4.0, "relative": 1e-7, "dtype": "float32"}
+        ],
+    } | changes
 
 
 def report(backend, **changes):
@@ -32,6 +36,7 @@ def report(backend, **changes):
         "versions": {backend: "1.0", "keras": "3.0"},
         "counts": {"planned": 2, "passed": 2, "failed": 0, "not applicable": 0},
         "controls": {"wrong axis": {"dead": True, "killers": ["a"]}},
+        "worst": [{"target": "L1", "dtype": "float32", "score": 1.0, "budget": 4.0}],
         "cases": [case("passed"), case("passed")],
     } | changes
 
@@ -103,13 +108,95 @@ def test_a_stale_report_is_incomplete(tmp_path):
     )
 
 
-def test_what_keras_fails_is_listed_with_its_reproduction(tmp_path):
-    keras = report("jax", cases=[case("failed"), case("passed")], controls={})
-    (tmp_path / "jax-cpu-keras.json").write_text(json.dumps(keras))
+def keras_reports(folder):
+    """What Keras' own classes fail: one case wrong, and on JAX another imprecise."""
+    wrong = case("failed", "wrong", message="<X object at 0x7f3a> is inf")
+    off = {"what": "result", "score": 9.0, "budget": 4.0, "relative": 1e-6, "dtype": "float64"}
+    imprecise = case("failed", "imprecise", id="l1-b", measures=[off])
+    for backend in BACKENDS:
+        cases = [wrong, imprecise if backend == "jax" else case("passed")]
+        text = json.dumps(report(backend, cases=cases, controls={}))
+        (folder / f"{backend}-cpu-keras.json").write_text(text)
+
+
+def test_what_keras_fails_is_told_apart_by_severity(tmp_path):
+    keras_reports(tmp_path)
     code, _ = badge(tmp_path)
     assert code == 0, "what Keras fails does not make our badge red"
-    assert "| 1 of 2 |" in (tmp_path / "matrix.md").read_text()
-    assert '<td class="bad">' in (tmp_path / "matrix.html").read_text()
+    matrix = (tmp_path / "matrix.md").read_text()
+    assert "| cases that fail: wrong | 0 | 0 | 0 | 1 | 1 | 1 |" in matrix
+    assert "| cases that fail: imprecise | 0 | 0 | 0 | 0 | 0 | 1 |" in matrix
+    page = (tmp_path / "matrix.html").read_text()
+    assert '<td class="bad">' in page
+    assert "0 of 2<br><small>1 wrong, 1 imprecise</small>" in page
     listed = (tmp_path / "keras-failures.md").read_text()
-    assert "| KN-L1-001 | forward | jax 1 | L1: a & b | 1 ulp off |" in listed
-    assert "`keras-norms conformance -k l1-forward-float32-a`" in listed
+    wrong, imprecise = listed.split("## wrong")[1].split("## imprecise")
+    row = "| KN-L1-001 | forward | tensorflow 1, torch 1, jax 1 | L1: a & b | <X object> is inf | "
+    assert row + "`keras-norms conformance -k l1-forward-float32-a`" in wrong
+    assert "| jax 1 | L1: a & b | 1 ulp off | float64 9 ulp (0.0001 %) | `keras-norms" in imprecise
+
+
+def place(name):
+    return f"<!-- generated: {name} -->\nold\n<!-- end of what is generated -->\n"
+
+
+def project(folder):
+    """A project of pages whose places are to be filled."""
+    (folder / "docs").mkdir()
+    names = [place(name) for name in ("matrix", "keras", "errors")]
+    (folder / "README.md").write_text("before\n" + "between\n".join(names) + "after\n")
+    names = [place(name) for name in ("overview", *MATRIX["SEVERITIES"])]
+    (folder / "docs" / "keras-failures.md").write_text("".join(names))
+    return folder
+
+
+def write(reports, root):
+    return MATRIX["main"](reports, *BACKENDS, "--write", root=root)
+
+
+def test_the_pages_are_filled(tmp_path):
+    reports, root = tmp_path / "reports", project(tmp_path)
+    reports.mkdir()
+    keras_reports(reports)
+    badge(reports)
+    assert write(reports, root) == 0
+    readme = (root / "README.md").read_text()
+    assert "old" not in readme
+    assert readme.startswith("before\n")
+    assert readme.endswith("after\n")
+    assert "2 cases and 1 controls, passed of run (Keras 3.0, tensorflow 1.0, torch 1.0" in readme
+    assert "| L1 | 2 of 2 | 2 of 2 | 2 of 2 | 0 of 2 |" not in readme
+    assert "| L1 | 2 of 2 | 2 of 2 | 2 of 2 | 1 of 2 | 1 of 2 | 0 of 2 |" in readme
+    assert "| L1 | 1.00 | 1.00 | 1.00 |" in readme
+    assert "torch: 1 wrong; jax: 1 wrong, 1 imprecise." in readme
+    page = (root / "docs" / "keras-failures.md").read_text()
+    assert "old" not in page
+    assert "| imprecise | 0 | 0 | 1 |" in page
+    written = json.loads((root / "docs" / "badge.json").read_text())
+    assert written["message"] == "tensorflow 2, torch 2, jax 2"
+    write(reports, root)
+    assert (root / "README.md").read_text() == readme, "a second time changes nothing"
+
+
+@pytest.mark.parametrize("missing", ["jax-cpu.json", "jax-cpu-keras.json"])
+def test_no_page_is_written_from_a_part(tmp_path, missing):
+    reports, root = tmp_path / "reports", project(tmp_path)
+    reports.mkdir()
+    keras_reports(reports)
+    badge(reports)
+    (reports / missing).unlink()
+    assert write(reports, root) == 1
+    assert "old" in (root / "README.md").read_text()
+    assert not (root / "docs" / "badge.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", place("matrix") * 2, place("matrix")[:30]])
+def test_a_page_must_have_each_place_once(text):
+    with pytest.raises(ValueError, match="must have one place"):
+        MATRIX["filled"](text, "matrix", "new")
+
+
+def test_the_severities_are_those_of_the_runner():
+    from keras_norms.testing import severity
+
+    assert MATRIX["SEVERITIES"] == severity.SEVERITIES

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_norms as kn
-from keras_norms.testing import runner
+from keras_norms.testing import controls, runner
 from keras_norms.testing.cases import (
     BrokenCases,
     Case,
@@ -106,17 +106,17 @@ def test_no_budget_where_no_rounding_is_due():
     assert outcome(exact, MaxNorm=one_ulp).status == "failed"
 
 
-def test_a_crash_is_not_a_failure_that_a_control_may_claim():
+def test_a_crash_is_not_a_failure_that_a_mutant_may_claim():
     def broken(**config):
-        raise RuntimeError("a bug in the control")
+        raise RuntimeError("a bug in the mutant")
 
-    found = runner.run_control(runner.Control("broken", {"MaxNorm": broken}), [case()])
+    found = controls.run_mutant(controls.Mutant("broken", {"MaxNorm": broken}), [case()])
     assert found.outcomes[0].status == "crashed"
     assert not found.dead
 
 
-def test_a_correct_control_is_alive():
-    found = runner.run_control(runner.Control("correct", {"MaxNorm": kn.MaxNorm}), [case()])
+def test_a_correct_mutant_is_alive():
+    found = controls.run_mutant(controls.Mutant("correct", {"MaxNorm": kn.MaxNorm}), [case()])
     assert not found.dead
 
 
@@ -260,12 +260,12 @@ def test_an_unmatched_or_broken_expectation_is_broken(tmp_path, text):
 
 
 def test_keras_own_classes_are_a_target():
-    (found,) = runner.run([case()], target=KERAS)
+    (found,) = runner.run([case()], package=KERAS)
     assert found.case.target == "MaxNorm"
     assert found.status == "passed"
-    (found,) = runner.run([case(config={"max_value": 1.0, "ord": 2})], target=KERAS)
+    (found,) = runner.run([case(config={"max_value": 1.0, "ord": 2})], package=KERAS)
     assert found.status == "not applicable"
-    (found,) = runner.run([case(target="Simplex", config={})], target=KERAS)
+    (found,) = runner.run([case(target="Simplex", config={})], package=KERAS)
     assert (found.status, found.message) == ("not applicable", "there is no Simplex")
 
 
@@ -273,10 +273,19 @@ def test_a_case_that_covers_and_kills_nothing_alone_is_redundant():
     twin = case(id="b")
     assert redundant([case(), twin], []) == ["b"]
     assert redundant([case(), case(id="b", dtype="float16")], []) == []
-    killed = runner.ControlOutcome(
-        runner.Control("c", {}), [runner.Outcome(case(), "passed"), runner.Outcome(twin, "failed")]
+    killed = controls.MutantOutcome(
+        controls.Mutant("c", {}), [runner.Outcome(case(), "passed"), runner.Outcome(twin, "failed")]
     )
     assert redundant([case(), twin], [killed]) == ["a"]
+
+
+def test_words_and_whole_numbers_choose_a_variant_and_other_numbers_are_amounts():
+    def left_out(**arguments):
+        twin = case(id="b", config={"max_value": 1.0} | arguments)
+        return redundant([case(), twin], [])
+
+    assert left_out(anything="word") == left_out(anything=1) == left_out(anything=True) == []
+    assert left_out(max_value=2.0) == ["b"]
 
 
 def test_an_error_is_measured_where_the_quantity_has_its_size():

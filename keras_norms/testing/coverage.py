@@ -1,21 +1,22 @@
-"""What each case is there for: what it alone covers, and which controls it alone fails."""
+"""What each case is there for: what it alone covers, and which mutants it alone kills."""
 
 from collections import Counter
 
 
 def covered(case):
-    """What a case covers: requirement, kind, dtype, form of axis, rank, and the bug it hunts."""
-    config = case.config
+    """What a case covers: two cases with the same answer test the same thing."""
     rank = len(case.inputs["w"]["shape"]) if "w" in case.inputs else None
-    words = tuple(sorted((k, str(v)) for k, v in config.items() if k in ("ord", "mode")))
     # Each way of training, and each mistake, is something else to cover.
     way = (case.inputs.get("path"), case.inputs.get("optimizer"))
-    mistake = str(config) if case.kind == "raises" else None
-    form = _form(config, rank)
-    return (case.requirement, case.kind, case.dtype, form, rank, case.hunts, words, way, mistake)
+    mistake = str(case.config) if case.kind == "raises" else None
+    return (
+        *(case.requirement, case.kind, case.dtype, _form(case.config, rank), rank, case.hunts),
+        *(_variant(case.config), way, mistake),
+    )
 
 
 def _form(config, rank):
+    """The form of the axis argument: what differs between two forms is different code."""
     axis = config.get("axis", "default")
     if isinstance(axis, list):
         inside = sorted(a % rank for a in axis) if rank else axis
@@ -26,14 +27,24 @@ def _form(config, rank):
     return axis
 
 
-def redundant(cases, killed):
-    """The ids of cases that cover nothing alone and fail no control alone.
+def _variant(config):
+    """The arguments that choose a variant: words and whole numbers. Other numbers are amounts."""
+    return tuple(
+        (name, str(value))
+        for name, value in sorted(config.items())
+        if name != "axis" and isinstance(value, str | int)
+    )
 
-    Of several that cover the same, the first has earned its place.
+
+def redundant(cases, killed):
+    """The ids of cases that can be left out: others cover the same, and kill the same mutants.
+
+    Of several cases that cover the same, the one that kills the most mutants stays; so does a case
+    that is the only one to kill some mutant.
 
     Args:
         cases: The cases that ran.
-        killed: The outcomes of the controls.
+        killed: The outcomes of the mutants.
     """
     alone = {k.killers[0] for k in killed if len(k.killers) == 1}
     kills = Counter(id for k in killed for id in k.killers)

@@ -11,9 +11,11 @@ import numpy as np
 from keras import ops
 
 from keras_norms import constraints, regularizers
-from keras_norms.testing import backends
+from keras_norms.testing import backends, severity
 from keras_norms.testing.cases import argument, exact_array, input_array
-from keras_norms.testing.scores import budget, score
+from keras_norms.testing.scores import budget, error_in_ulp, relative_error
+
+_HALF = ("float16", "bfloat16")
 
 
 class NotApplicable(Exception):
@@ -21,20 +23,45 @@ class NotApplicable(Exception):
 
 
 class Mismatch(AssertionError):
-    """A result has the wrong shape, dtype or device, or breaks a promise that has no score."""
+    """A result has the wrong shape, dtype or device, or breaks a promise that has no score.
+
+    Args:
+        message: What must be so, and what was received.
+        severity: How bad it is, one of those in `severity.py`.
+        measures: What was scored nonetheless.
+    """
+
+    def __init__(self, message, severity=severity.WRONG, measures=()):
+        super().__init__(message)
+        self.severity = severity
+        self.measures = tuple(measures)
 
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """One scored result."""
+    """One scored result.
+
+    Attributes:
+        what: Which result it is.
+        score: Its largest error in ulp.
+        budget: The largest score that it may have.
+        relative: Its largest error as a part of the exact value, which is infinite if the result is
+            not finite.
+        dtype: The dtype whose ulp the score counts.
+        kink: Whether it is a gradient that is over its budget only where the function has a kink,
+            and is the slope between its two sides there.
+    """
 
     what: str
     score: float
     budget: float
+    relative: float
+    dtype: str = "float32"
+    kink: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
+class Package:
     """A package under test: where its constraints and its regularizers are found."""
 
     name: str
@@ -50,15 +77,15 @@ class Target:
         return theirs | around | others
 
 
-OURS = Target("keras_norms", constraints, regularizers)
-KERAS = Target("keras", keras.constraints, keras.regularizers)
+OURS = Package("keras_norms", constraints, regularizers)
+KERAS = Package("keras", keras.constraints, keras.regularizers)
 
 
 @dataclasses.dataclass(frozen=True)
 class Harness:
     """Runs cases against `classes`, whose results must lie on `device` ("cpu" or "gpu").
 
-    Only what is `partial`, Keras' own classes and controls, may lack a class or an argument; where
+    Only what is `partial`, Keras' own classes and mutants, may lack a class or an argument; where
     ours lack one, the case fails.
     """
 
@@ -66,22 +93,22 @@ class Harness:
     device: str = "cpu"
     partial: bool = True
 
-    def target(self, case):
-        """The object that a case is about.
+    def make(self, case):
+        """The target of a case, made with its arguments.
 
         Raises:
             NotApplicable: If what is under test has no such class, or not with these arguments.
         """
         config = {name: argument(value) for name, value in case.config.items()}
-        make = self.find(case.target)
+        found = self.find(case.target)
         if "members" in config:
-            return make(*[self.find(m["class_name"])(**m["config"]) for m in config["members"]])
+            return found(*[self.find(m["class_name"])(**m["config"]) for m in config["members"]])
         if self.partial:
             try:
-                inspect.signature(make).bind(**config)
+                inspect.signature(found).bind(**config)
             except TypeError as error:
                 raise NotApplicable(f"{case.target}: {error}") from error
-        return make(**config)
+        return found(**config)
 
     def find(self, name):
         """A class by its name.
@@ -115,15 +142,42 @@ class Harness:
         dtype = keras.backend.standardize_dtype(got.dtype)
         found = {"shape": list(got.shape), "dtype": dtype, "device": backends.device_of(got)}
         wanted = {"shape": expected["shape"], "dtype": expected["dtype"], "device": self.device}
-        if found != wanted:
-            raise Mismatch(f"{what} must have {wanted}. Received: {found}")
-        values = float64(got)
-        return Measure(
-            what,
-            score(values, exact_array(expected), dtype, expected["scale"]),
-            # Nothing reduced: no rounding is due, and not one bit may differ.
-            budget(expected["reduced"], dtype, expected["passes"]) if expected["reduced"] else 0.0,
-        )
+        if found == wanted:
+            return _measure(what, float64(got), expected, dtype)
+        other = {name: value for name, value in wanted.items() if found[name] != value}
+        text = f"{what} must have {other}. Received: { {name: found[name] for name in other} }"
+        if set(other) == {"dtype"}:
+            measure, grade = _in_another_dtype(what, got, expected, dtype)
+            raise Mismatch(text, grade, [measure])
+        raise Mismatch(text)
+
+
+def _measure(what, values, expected, dtype):
+    """The measure of float64 values that a result of some dtype had."""
+    arguments = (values, exact_array(expected), dtype, expected["scale"])
+    return Measure(
+        what,
+        float(np.max(error_in_ulp(*arguments), initial=0.0)),
+        # Nothing reduced: no rounding is due, and not one bit may differ.
+        budget(expected["reduced"], dtype, expected["passes"]) if expected["reduced"] else 0.0,
+        relative_error(*arguments),
+        dtype,
+    )
+
+
+def _in_another_dtype(what, got, expected, dtype):
+    """The measure of a result that has another dtype than the expected one, and its severity.
+
+    A penalty of half-precision weights may be of their dtype, and is scored in it. Whatever else is
+    expected must have the digits of the dtype that is due.
+    """
+    wanted = expected["dtype"]
+    if dtype in _HALF and wanted == "float32":
+        measure, precise = _measure(what, float64(got), expected, dtype), severity.CONVENTION
+    else:
+        measure = _measure(what, float64(got), expected, wanted)
+        precise = severity.of_dtype(dtype, wanted)
+    return measure, severity.of_measures([measure]) or precise
 
 
 def float64(tensor):

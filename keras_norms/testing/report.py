@@ -4,17 +4,24 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import subprocess
 from collections import Counter
 
 import keras
 
 import keras_norms
+from keras_norms.testing.commit import current_commit
 from keras_norms.testing.coverage import redundant
 
 
 def make_report(options, outcomes, killed, noticed):
-    """The report as a dict that JSON can hold."""
+    """The report as a dict that JSON can hold.
+
+    Args:
+        options: The command's options.
+        outcomes: The outcomes of the cases.
+        killed: The outcomes of the mutants.
+        noticed: Whether each trouble was noticed, by its name.
+    """
     backend = keras.backend.backend()
     counts = Counter("failed" if o.status == "crashed" else o.status for o in outcomes)
     command = f"keras-norms conformance --backend {backend}"
@@ -25,7 +32,7 @@ def make_report(options, outcomes, killed, noticed):
         "backend": backend,
         "device": options.device,
         "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
-        "commit": commit(),
+        "commit": current_commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
         | {"keras_norms": keras_norms.__version__, "python": platform.python_version()},
@@ -39,16 +46,18 @@ def make_report(options, outcomes, killed, noticed):
             "not applicable": counts["not applicable"],
         },
         "worst": worst_scores(outcomes),
-        "controls": {k.control.name: {"dead": k.dead, "killers": k.killers} for k in killed}
+        "controls": {k.mutant.name: {"dead": k.dead, "killers": k.killers} for k in killed}
         | {name: {"dead": was_noticed, "killers": []} for name, was_noticed in noticed.items()},
         "redundant": redundant([o.case for o in outcomes], killed) if killed else [],
         "cases": [
             {
                 "id": o.case.id,
                 "target": o.case.target,
+                "kind": o.case.kind,
                 "requirement": o.case.requirement,
                 "title": o.case.title,
                 "status": "failed" if o.status == "crashed" else o.status,
+                "severity": o.severity,
                 "message": o.message,
                 "measures": [vars(m) for m in o.measures],
             }
@@ -57,22 +66,8 @@ def make_report(options, outcomes, killed, noticed):
     }
 
 
-def commit():
-    """The commit of the folder that the command runs in, or None outside a repository."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty"],
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
 def worst_scores(outcomes):
-    """For each target and dtype: how many cases ran, and the measure nearest to its budget."""
+    """How many cases ran for each target and dtype, and the measure nearest to its budget."""
     rows = []
     ran = [o for o in outcomes if o.status in ("passed", "failed")]
     for target, dtype in dict.fromkeys((o.case.target, o.case.dtype) for o in ran):

@@ -18,6 +18,11 @@ _FORMATS = {
 }
 
 
+def digits(dtype):
+    """How many significant bits a dtype has; none if it is no format of floats."""
+    return _FORMATS[dtype][0] if dtype in _FORMATS else 0
+
+
 def ulp(scale, dtype):
     """The distance between neighbouring numbers of `dtype` at each `scale` (float64 array)."""
     bits, smallest = _FORMATS[dtype]
@@ -27,7 +32,12 @@ def ulp(scale, dtype):
 
 
 def score(got, exact, dtype, scale="entry"):
-    """The largest error of any entry, in ulp.
+    """The largest error of any entry, in ulp; infinite where the result is not finite."""
+    return float(np.max(error_in_ulp(got, exact, dtype, scale), initial=0.0))
+
+
+def error_in_ulp(got, exact, dtype, scale="entry"):
+    """The error of each entry, in ulp.
 
     Args:
         got: A float64 array.
@@ -37,15 +47,35 @@ def score(got, exact, dtype, scale="entry"):
             which is what a threshold or a difference of large terms can promise.
 
     Returns:
-        A float; infinite where a result is not finite though the exact value is.
+        A float64 array; infinite where a result is not finite though the exact value is.
     """
-    if got.size == 0:
-        return 0.0
-    high, low = exact[..., 0], exact[..., 1]
+    with np.errstate(over="ignore"):
+        return _error(got, exact) / ulp(_scale(exact, scale), dtype)
+
+
+def relative_error(got, exact, dtype, scale="entry"):
+    """The largest error of any entry, as a part of what it is scored against.
+
+    Below the smallest normal number of the dtype the numbers are equally far apart, so an error
+    there is a part of that number. The arguments are those of `error_in_ulp`.
+    """
+    _, smallest = _FORMATS[dtype]
+    size = np.maximum(np.abs(_scale(exact, scale)), 2.0**smallest)
+    with np.errstate(over="ignore"):
+        return float(np.max(_error(got, exact) / size, initial=0.0))
+
+
+def _error(got, exact):
+    """The distance of each entry from its exact value, infinite where it is not finite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        where = high if scale == "entry" else np.max(np.abs(high))
-        error = np.abs((got - high) - low) / ulp(where, dtype)
-    return float(np.max(np.where(np.isfinite(error), error, np.inf)))
+        error = np.abs((got - exact[..., 0]) - exact[..., 1])
+    return np.where(np.isfinite(error), error, np.inf)
+
+
+def _scale(exact, scale):
+    """The value whose ulp is the unit of each entry's error."""
+    high = exact[..., 0]
+    return high if scale == "entry" else np.max(np.abs(high), initial=0.0)
 
 
 def budget(size, dtype, passes=1):

@@ -79,17 +79,16 @@ def of_dense(
 ):
     """A case about the penalties of a Dense layer, whose output is exact in float32.
 
-    The subject is its activity penalty. `averages` is the penalty, with its config, of which the
-    subject is the mean, unless Keras makes it one; `on_kernel` is the penalty of the kernel.
+    The subject is its activity penalty. "sum" is what enters the loss where Keras does not divide by
+    the batch size, and "mean" where it does. `averages` is the penalty, with its config, of which
+    the subject is the mean under both; `on_kernel` is the penalty of the kernel.
     """
     penalty, arguments = averages or (subject, config)
     outputs = layers.dense(x, kernel)
     regularizers = {"activity_regularizer": (subject.target, config)}
     total = functools.partial(penalty.oracle, **arguments)
-    expected = {
-        "sum": _number(total(outputs), outputs),
-        "mean": _number(activities.batch_mean(outputs, total), outputs),
-    }
+    mean = _number(activities.batch_mean(outputs, total), outputs)
+    expected = {"sum": mean if averages else _number(total(outputs), outputs), "mean": mean}
     if on_kernel:
         penalty, arguments = on_kernel
         regularizers = {"kernel_regularizer": (penalty.target, arguments)} | regularizers

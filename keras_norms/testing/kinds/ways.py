@@ -2,6 +2,7 @@
 
 A kernel of two units starts with norms of 2.83, and each way ends with a look at its norms.
 """
+# ruff: noqa: D103, each function is what its name says
 
 import math
 import tempfile
@@ -21,7 +22,7 @@ _RATE = 0.01
 
 
 def _layer(case, harness, **arguments):
-    layer = harness.classes["Dense"](2, kernel_constraint=harness.target(case), **arguments)
+    layer = harness.classes["Dense"](2, kernel_constraint=harness.make(case), **arguments)
     layer.build((None, 4))
     layer.kernel.assign(_KERNEL)
     return layer
@@ -48,11 +49,9 @@ def _within(kernel, case):
     # Of 4 entries in float32, 4 + log2(4) ulp; in half precision each entry is rounded by half an
     # ulp, which moves the norm by no more than one.
     step = {"float16": 2.0**-11, "bfloat16": 2.0**-8}.get(case.dtype, 2.0**-24) * 2 * bound
-    return [
-        Measure(
-            "norm", max(0.0, norms.max() - bound) / step, 1.0 if case.dtype != "float32" else 6.0
-        )
-    ]
+    excess = max(0.0, norms.max() - bound)
+    budget = 1.0 if case.dtype != "float32" else 6.0
+    return [Measure("norm", excess / step, budget, excess / bound, case.dtype)]
 
 
 def fit(case, harness):
@@ -138,7 +137,7 @@ def nonfinite_step(case, harness):
 
 def initial_weights(case, harness):
     layer = harness.classes["Dense"](
-        2, kernel_constraint=harness.target(case), kernel_initializer="ones"
+        2, kernel_constraint=harness.make(case), kernel_initializer="ones"
     )
     layer.build((None, 4))
     return _within(layer.kernel, case)
@@ -222,7 +221,7 @@ def frozen(case, harness):
 
 
 def frozen_penalty(case, harness):
-    layer = harness.classes["Dense"](2, kernel_regularizer=harness.target(case), trainable=False)
+    layer = harness.classes["Dense"](2, kernel_regularizer=harness.make(case), trainable=False)
     layer.build((None, 4))
     if len(layer.losses) != 1:
         raise Mismatch(f"The layer must add 1 penalty. Received: {len(layer.losses)}")
@@ -251,7 +250,7 @@ def lora(case, harness):
     layer.build((None, 4))
     layer.kernel.assign(_KERNEL)
     layer.enable_lora(2)
-    held_variable(layer, "kernel").constraint = harness.target(case)
+    held_variable(layer, "kernel").constraint = harness.make(case)
     _fit(_model(layer, harness))
     return _within(layer.kernel, case)
 
@@ -289,7 +288,7 @@ def accumulation(case, harness):
     return []
 
 
-PATHS = {
+WAYS = {
     f.__name__: f
     for f in (
         *(fit, fit_eagerly, fit_compiled, stateless_apply, mixed_float16, mixed_bfloat16),

@@ -7,13 +7,14 @@ import tempfile
 import keras
 import numpy as np
 
+from keras_norms.testing import severity
 from keras_norms.testing.cases import argument, input_array
 from keras_norms.testing.harness import Mismatch, NotApplicable
 
 
 def config_roundtrip(case, harness):
     """The config in JSON, what it says, and the object that is made from it."""
-    target = harness.target(case)
+    target = harness.make(case)
     config = json.loads(json.dumps(target.get_config()))
     _same_config(config, case.expected["config"])
     restored = type(target).from_config(config)
@@ -23,7 +24,7 @@ def config_roundtrip(case, harness):
 
 def save_load(case, harness):
     """A Dense layer with the target as constraint or penalty, saved and loaded in safe mode."""
-    target = harness.target(case)
+    target = harness.make(case)
     constraint = isinstance(target, keras.constraints.Constraint)
     role = "kernel_constraint" if constraint else "kernel_regularizer"
     kernel = input_array(case.inputs["w"])
@@ -33,7 +34,7 @@ def save_load(case, harness):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
-        # A control is not registered; what is under test must be.
+        # A mutant is not registered; what is under test must be.
         tested = type(target).__module__.partition(".")[0] in ("keras", "keras_norms")
         known = None if tested else {type(target).__name__: type(target)}
         loaded = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
@@ -46,7 +47,11 @@ def save_load(case, harness):
 
 
 def _same_config(config, expected):
-    """The expected keys, whose values must be equal; members by their own configs."""
+    """Compare the expected keys of a config, and those of the configs of members.
+
+    Raises:
+        Mismatch: If a value differs.
+    """
     if "members" in expected:
         (found,) = config.values()
         for each, member in zip(found, expected["members"], strict=True):
@@ -55,45 +60,49 @@ def _same_config(config, expected):
     wanted = {key: argument(value) for key, value in expected.items()}
     found = {key: config.get(key, "nothing") for key in wanted}
     if found != wanted:
-        raise Mismatch(f"The config must have {wanted}. Received: {found}")
+        raise Mismatch(
+            f"The config must have {wanted}. Received: {found}", severity.of_config(found, wanted)
+        )
 
 
 def equality(case, harness):
-    """Two objects of the same arguments."""
-    one, other = harness.target(case), harness.target(case)
+    """Two objects of the same arguments are equal, and their repr says what they are."""
+    one, other = harness.make(case), harness.make(case)
     if one != other or hash(one) != hash(other):
-        raise Mismatch(f"Two of the same arguments must be equal. Received: {one!r}, {other!r}")
+        text = f"Two of the same arguments must be equal. Received: {one!r}, {other!r}"
+        raise Mismatch(text, severity.MISSING)
     if type(one).__name__ not in repr(one) or " at 0x" in repr(one):
-        raise Mismatch(f"The repr must say what it is. Received: {one!r}")
+        raise Mismatch(f"The repr must say what it is. Received: {one!r}", severity.MISSING)
     return []
 
 
 def by_name(case, harness):
-    """What `get` finds under a name."""
+    """The object that `get` finds under a name."""
     try:
         found = harness.classes["get_regularizer"](case.inputs["name"])
     except ValueError as error:
-        raise Mismatch(f"It must be found. Received: {error}") from error
+        raise Mismatch(f"It must be found. Received: {error}", severity.MISSING) from error
     _same_config(found.get_config(), case.expected["config"])
     return []
 
 
 def raises(case, harness):
-    """Bad input: one exception type on every backend, and a message that quotes it."""
+    """Bad input raises the same exception type on every backend, with a message that quotes it."""
     wanted, words = case.expected["error"], case.expected["words"]
     try:
-        target = harness.target(case)
+        target = harness.make(case)
         if "w" in case.inputs:
             w = input_array(case.inputs["w"]).astype(np.float32)
             target(keras.ops.convert_to_tensor(w))
     except NotApplicable:
         raise
     except Exception as error:
-        missing = [word for word in words if word not in str(error)]
-        if type(error).__name__ != wanted or missing:
+        same = type(error).__name__ == wanted
+        if not same or any(word not in str(error) for word in words):
             raise Mismatch(
                 f"It must raise {wanted} that says {words}. "
-                f"Received: {type(error).__name__}: {str(error)[:200]}"
+                f"Received: {type(error).__name__}: {str(error)[:200]}",
+                severity.CONVENTION if same else severity.WRONG,
             ) from error
         return []
     raise Mismatch(f"It must raise {wanted}. Received: nothing raised")

@@ -3,44 +3,75 @@
 Each function is a kind of case. It takes a case and a harness and returns the measures.
 """
 
+import dataclasses
+
+import keras
+import numpy as np
 from keras import ops
 
-from keras_norms.testing import backends
-from keras_norms.testing.cases import input_array
+from keras_norms.testing import backends, severity
+from keras_norms.testing.cases import exact_array, input_array
 from keras_norms.testing.harness import Measure, Mismatch, float64
-from keras_norms.testing.scores import score
+from keras_norms.testing.scores import error_in_ulp, relative_error, score
 
 
 def forward(case, harness):
     """The target called on one tensor: a constraint on weights, a penalty on anything."""
-    got = harness.target(case)(harness.tensor(case.inputs["w"], case.dtype))
+    got = harness.make(case)(harness.tensor(case.inputs["w"], case.dtype))
     return [harness.compare("result", got, case.expected["result"])]
 
 
 def gradient(case, harness):
     """The gradient of a penalty, or of the weighted sum of what a constraint returns."""
-    target = harness.target(case)
-    w = harness.tensor(case.inputs["w"], case.dtype)
+    target = harness.make(case)
+    function, others = target, []
     if "weights" in case.inputs:
         weights = harness.tensor(case.inputs["weights"], case.dtype)
 
-        def weighted(x):
+        def function(x):
             result = target(x)
             if result.dtype != x.dtype:
-                raise Mismatch(f"It must have {x.dtype}. Received: {result.dtype}")
-            return ops.sum(weights * result)
+                others.append(result.dtype)
+            return ops.sum(weights * ops.cast(result, case.dtype))
 
-        got = backends.gradient(weighted, w)
-    else:
-        got = backends.gradient(target, w)
+    got = backends.gradient(function, harness.tensor(case.inputs["w"], case.dtype))
     if got is None:
         raise Mismatch("There must be a gradient. Received: None")
-    return [harness.compare("gradient", got, case.expected["result"])]
+    measure = harness.compare("gradient", got, case.expected["result"])
+    if others:
+        dtype = keras.backend.standardize_dtype(others[0])
+        grade = severity.of_measures([measure]) or severity.of_dtype(dtype, case.dtype)
+        text = f"What a constraint returns must have {case.dtype}. Received: {dtype}"
+        raise Mismatch(text, grade, [measure])
+    if not measure.score <= measure.budget and _only_at_kinks(case, function, got, measure.budget):
+        measure = dataclasses.replace(measure, kink=True)
+    return [measure]
+
+
+def _only_at_kinks(case, function, got, budget):
+    """Whether a gradient differs only at zeros of the input, and is a slope of the function there.
+
+    The function has a kink where its gradients on the two sides of a zero differ; every value
+    between them is a slope of it.
+    """
+    expected = case.expected["result"]
+    exact = exact_array(expected)
+    got = float64(got)
+    off = error_in_ulp(got, exact, expected["dtype"], expected["scale"]) > budget
+    w = input_array(case.inputs["w"])
+    if np.any(w[off] != 0):
+        return False
+    sides = []
+    for side in (2.0**-10, -(2.0**-10)):
+        moved = ops.cast(ops.convert_to_tensor(np.where(w == 0, side, w)), case.dtype)
+        sides.append(float64(backends.gradient(function, moved))[off])
+    least, largest = np.minimum(*sides), np.maximum(*sides)
+    return bool(np.all((least < largest) & (least <= got[off]) & (got[off] <= largest)))
 
 
 def jit(case, harness):
-    """The target in a compiled function. One that cannot be compiled fails."""
-    target = harness.target(case)
+    """The target in a compiled function; it fails if it cannot be compiled."""
+    target = harness.make(case)
     w = harness.tensor(case.inputs["w"], case.dtype)
     try:
         got = backends.compiled(target, case.inputs["one_graph"])(w)
@@ -50,27 +81,30 @@ def jit(case, harness):
 
 
 def idempotent(case, harness):
-    """The target once and again, each against its golden value, and what the others moved."""
-    target = harness.target(case)
+    """The target once and again, each against its golden value, and how far the last moved."""
+    target = harness.make(case)
     expected = case.expected["result"]
     once = again = target(harness.tensor(case.inputs["w"], case.dtype))
     for _ in range(case.inputs["times"]):
         again = target(again)
     pairs = float64(once)[..., None] * [1.0, 0.0]
-    moved = score(float64(again), pairs, case.dtype, expected["scale"])
+    moved = (float64(again), pairs, case.dtype, expected["scale"])
     return [
         harness.compare("first", once, expected),
         harness.compare("last", again, expected),
-        Measure("moved", moved, float(case.expected["moves"])),
+        Measure(
+            *("moved", score(*moved), float(case.expected["moves"]), relative_error(*moved)),
+            dtype=case.dtype,
+        ),
     ]
 
 
 def traced(case, harness):
-    """A target that is made inside a compiled function, and used again outside of it."""
+    """A target that is made inside a compiled function, and then used outside of it."""
     made = []
 
     def make(w):
-        made.append(harness.target(case))
+        made.append(harness.make(case))
         return made[-1](w)
 
     w = harness.tensor(case.inputs["w"], case.dtype)
@@ -96,7 +130,7 @@ def conv_layout(case, harness):
             kernel.shape[-1],
             kernel.shape[:2],
             data_format=data_format,
-            kernel_constraint=harness.target(case),
+            kernel_constraint=harness.make(case),
         )
         channels = kernel.shape[2]
         layer.build(

@@ -4,19 +4,17 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.testing.cases import input_array
 from keras_norms.testing.harness import Measure, Mismatch
-from keras_norms.testing.paths import PATHS
-
-# From Keras 3.14, a layer divides an activity penalty by the batch size.
-_ACTIVITY = "mean" if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14) else "sum"
+from keras_norms.testing.kinds.ways import WAYS
 
 
 def activity(case, harness):
     """The penalties that a Dense layer adds to its losses for one batch.
 
-    The expected activity penalty depends on Keras: its "sum" up to 3.13, its "mean" over the
-    batch from 3.14. A BatchMean is the mean on both.
+    What is expected of the activity penalty depends on Keras: "sum" up to 3.13, and "mean", over
+    the batch, from 3.14.
     """
     arguments = {}
     for argument in ("kernel_regularizer", "activity_regularizer"):
@@ -26,7 +24,7 @@ def activity(case, harness):
     x = harness.tensor(case.inputs["x"], case.dtype)
     layer = _dense(case, harness, **arguments)
     layer(x)
-    activity = "mean" if case.target == "BatchMean" else _ACTIVITY
+    activity = "mean" if DIVIDES_ACTIVITY_PENALTIES else "sum"
     wanted = [case.expected[k] for k in ("kernel", activity) if k in case.expected]
     if len(layer.losses) != len(wanted):
         raise Mismatch(f"The layer must add {len(wanted)} penalties. Received: {len(layer.losses)}")
@@ -40,7 +38,7 @@ def activity(case, harness):
 
 def fit_step(case, harness):
     """The weights of a Dense layer after one `fit` step of plain gradient descent."""
-    layer = _dense(case, harness, kernel_constraint=harness.target(case))
+    layer = _dense(case, harness, kernel_constraint=harness.make(case))
     model = keras.Sequential([layer])
     model.compile(harness.classes["SGD"](case.inputs["learning_rate"]), "mse")
     x, y = input_array(case.inputs["x"]), input_array(case.inputs["y"])
@@ -60,7 +58,7 @@ def bounded(case, harness):
     keras.utils.set_random_seed(case.inputs["seed"])
     layers = keras.layers
     hidden, head = (
-        harness.classes["Dense"](units, kernel_constraint=harness.target(case)) for units in (16, 3)
+        harness.classes["Dense"](units, kernel_constraint=harness.make(case)) for units in (16, 3)
     )
     model = keras.Sequential([hidden, layers.ReLU(), layers.Dropout(0.5), head])
     model.compile(
@@ -81,8 +79,10 @@ def bounded(case, harness):
         raise Mismatch(
             f"The run must press on the bound {bound}. Received: norm {largest}, bias {biases}"
         )
-    ulps = max(0.0, largest - bound) / np.spacing(np.float32(bound))
-    return [Measure(f"largest norm of {len(norms.seen)}", float(ulps), case.expected["budget"])]
+    excess = float(max(0.0, largest - bound))
+    what = f"largest norm of {len(norms.seen)}"
+    ulps = excess / float(np.spacing(np.float32(bound)))
+    return [Measure(what, ulps, case.expected["budget"], excess / bound)]
 
 
 class _Norms(keras.callbacks.Callback):
@@ -110,8 +110,8 @@ def _dense(case, harness, **arguments):
 
 
 def training(case, harness):
-    """One way of training, by its name in `PATHS`; a promise broken there is a Mismatch."""
-    return PATHS[case.inputs["path"]](case, harness)
+    """One way of training, by its name in `WAYS`; a broken promise is a Mismatch there."""
+    return WAYS[case.inputs["path"]](case, harness)
 
 
 KINDS = {f.__name__: f for f in (activity, fit_step, bounded, training)}

@@ -1,0 +1,119 @@
+"""Controls: what must fail, so that a run shows that the suite can fail.
+
+Controls are mutants, which are implementations with a known mistake, and troubles of the harness,
+such as a missing device. A folder of controls holds Python modules with lists named `MUTANTS` and
+`TROUBLES`.
+"""
+
+import dataclasses
+import importlib
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from keras_norms.testing.cases import BrokenCases
+from keras_norms.testing.harness import OURS, Harness
+from keras_norms.testing.kinds import AROUND, SLOW
+from keras_norms.testing.runner import Outcome, run_case
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """An implementation with a known mistake, which the cases must tell from a good one.
+
+    Attributes:
+        name: What the mistake is.
+        classes: The classes that take the place of ours, by the names that the cases use. The
+            mutant runs on the cases that use one of them.
+        kinds: The kinds in `SLOW` that it runs on; it runs on every other kind.
+        config: The arguments that a case must have for the mutant to run on it.
+    """
+
+    name: str
+    classes: dict[str, Any]
+    kinds: tuple[str, ...] = ()
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def concerns(self, case):
+        """Whether the mutant is to be run on a case."""
+        used = {case.target} | AROUND.get(case.kind, set())
+        if not used & set(self.classes) or (case.kind in SLOW and case.kind not in self.kinds):
+            return False
+        return all(case.config.get(name) == value for name, value in self.config.items())
+
+    def harness(self, device):
+        """The harness in which the classes of the mutant replace ours."""
+        return Harness(OURS.classes() | self.classes, device)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """A harness in trouble: `notices(cases, device)` says whether the suite turned red."""
+
+    name: str
+    notices: Callable[..., bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class MutantOutcome:
+    """The outcomes of the cases that a mutant was run on."""
+
+    mutant: Mutant
+    outcomes: list[Outcome]
+
+    @property
+    def killers(self):
+        """The ids of the cases that the mutant fails. A crash shows nothing."""
+        return [o.case.id for o in self.outcomes if o.status == "failed"]
+
+    @property
+    def dead(self):
+        """Whether the mutant failed a case by a wrong result, and crashed in none."""
+        return bool(self.killers) and all(o.status != "crashed" for o in self.outcomes)
+
+
+def run_mutant(mutant, cases, *, device="cpu"):
+    """The outcome of a mutant on those of the cases that concern it."""
+    harness = mutant.harness(device)
+    return MutantOutcome(mutant, [run_case(c, harness) for c in cases if mutant.concerns(c)])
+
+
+def load_controls(folder):
+    """The mutants and the troubles of every module below `folder`.
+
+    The modules are imported under their full names, `conformance.mutants.norms` say, because
+    TorchDynamo looks for the module of what it compiles.
+
+    Raises:
+        BrokenCases: If there are none.
+    """
+    folder = pathlib.Path(folder).resolve()
+    root = _root(folder)
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    mutants: list[Mutant] = []
+    troubles: list[Trouble] = []
+    for path in sorted(folder.rglob("*.py")):
+        name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        module = importlib.import_module(name)
+        found = pathlib.Path(str(module.__file__)).resolve()
+        if found != path:
+            raise BrokenCases(f"{name} must be {path}. Received: {found}")
+        # A package that imports the lists of its modules holds the same ones.
+        mutants += [m for m in getattr(module, "MUTANTS", []) if m not in mutants]
+        troubles += [t for t in getattr(module, "TROUBLES", []) if t not in troubles]
+    if not mutants + troubles:
+        raise BrokenCases(f"No MUTANTS and no TROUBLES in {folder}")
+    names = [mutant.name for mutant in mutants] + [trouble.name for trouble in troubles]
+    if len(set(names)) < len(names):
+        raise BrokenCases(f"Names of controls must be unique: {sorted(names)}")
+    return mutants, troubles
+
+
+def _root(folder):
+    """The folder above all packages that the folder lies in."""
+    root = folder.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    return root

@@ -1,0 +1,15 @@
+"""The kinds of cases: each is a function of a case and a harness that returns the measures."""
+
+from keras_norms.testing.kinds import objects, training, values
+
+KINDS = values.KINDS | objects.KINDS | training.KINDS
+# Kinds that compile, train or save: a case of them takes seconds, not milliseconds.
+SLOW = {"jit", "traced", "training", "bounded", "save_load"}
+# The classes of Keras that a kind uses beside the target.
+AROUND = {
+    "conv_layout": {"Conv2D"},
+    "activity": {"Dense"},
+    "fit_step": {"Dense", "SGD"},
+    "bounded": {"Dense", "SGD"},
+    "training": {"Dense", "SGD"},
+}

@@ -1,0 +1,124 @@
+"""The suite over several processes: each imports Keras once, and takes the next part in line.
+
+The results do not depend on the number of processes. A process that dies takes the run with it.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+from concurrent.futures.process import BrokenProcessPool
+
+from keras_norms.testing import runner
+from keras_norms.testing.cases import load_cases
+from keras_norms.testing.controls import MutantOutcome, load_controls
+from keras_norms.testing.harness import KERAS, OURS, Harness
+from keras_norms.testing.kinds import SLOW
+
+PACKAGES = {package.name: package for package in (OURS, KERAS)}
+
+
+class BrokenRun(Exception):
+    """A process did not return what it was asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Cases by their place in the suite, to be run on its package or on one of its mutants."""
+
+    cases: tuple[int, ...]
+    mutant: int | None = None
+
+
+class Suite:
+    """Everything that can be run, read from its files, so that every process can make it anew.
+
+    Args:
+        package: The name of the package under test.
+        cases: The folder of cases.
+        controls: The folder of controls, or None.
+        device: "cpu" or "gpu".
+        words: What the id, the target or the title of a case must contain.
+    """
+
+    def __init__(self, package, cases, controls=None, device="cpu", words=""):
+        self.arguments = (package, cases, controls, device, words)
+        self.device = device
+        self.all_cases = load_cases(cases)
+        self.cases = [c for c in self.all_cases if all(w in c.words for w in words.lower().split())]
+        self.mutants, self.troubles = load_controls(controls) if controls else ([], [])
+        chosen = PACKAGES[package]
+        self._harness = Harness(chosen.classes(), device, partial=chosen is not OURS)
+
+    def parts(self):
+        """The parts of a run; together they hold each case once, and again for each mutant.
+
+        Slow cases come first, so that no process ends long after the others. Cases of the same
+        shape stay together, because JAX compiles each operation for each shape.
+        """
+        places = range(len(self.cases))
+        slow = [Part((i,)) for i in places if self.cases[i].kind in SLOW]
+        shapes: dict[str, list[int]] = {}
+        for i in places:
+            case = self.cases[i]
+            if case.kind not in SLOW:
+                shape = case.inputs.get("w", {}).get("shape")
+                shapes.setdefault(f"{case.target} {case.dtype} {shape}", []).append(i)
+        mutants = [
+            Part(tuple(i for i in places if mutant.concerns(self.cases[i])), m)
+            for m, mutant in enumerate(self.mutants)
+        ]
+        rest = [*mutants, *(Part(tuple(found)) for found in shapes.values())]
+        return slow + sorted(rest, key=lambda part: -len(part.cases))
+
+    def outcomes(self, part):
+        """The outcomes of a part, in its order."""
+        harness = self._harness
+        if part.mutant is not None:
+            harness = self.mutants[part.mutant].harness(self.device)
+        return [runner.run_case(self.cases[i], harness) for i in part.cases]
+
+    def run(self, jobs=1):
+        """The outcome of each case, and of each mutant, in the order in which they were read.
+
+        Raises:
+            BrokenRun: If a process dies.
+        """
+        parts = self.parts()
+        done = map(self.outcomes, parts) if jobs == 1 else self._spread(parts, jobs)
+        own: dict[int, runner.Outcome] = {}
+        killed = {}
+        for part, outcomes in zip(parts, done, strict=True):
+            if part.mutant is None:
+                own |= zip(part.cases, outcomes, strict=True)
+            else:
+                killed[part.mutant] = MutantOutcome(self.mutants[part.mutant], outcomes)
+        return [own[i] for i in range(len(self.cases))], [killed[m] for m in sorted(killed)]
+
+    def _spread(self, parts, jobs):
+        context = multiprocessing.get_context("spawn")
+        pool = concurrent.futures.ProcessPoolExecutor(jobs, context, _prepare, self.arguments)
+        with pool:
+            try:
+                # A case is not sent back: it is known here.
+                for part, results in zip(parts, pool.map(_run_part, parts), strict=True):
+                    yield [
+                        runner.Outcome(self.cases[i], *result)
+                        for i, result in zip(part.cases, results, strict=True)
+                    ]
+            except BrokenProcessPool as error:
+                raise BrokenRun(f"A process died: {error}") from error
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+_suite = None  # of a process that was spawned
+
+
+def _prepare(*arguments):
+    global _suite
+    _suite = Suite(*arguments)
+
+
+def _run_part(part):
+    assert _suite is not None  # _prepare ran first
+    return [(o.status, o.message, o.measures, o.severity) for o in _suite.outcomes(part)]

@@ -1,0 +1,97 @@
+"""The suite over several processes, and the controls that each of them loads."""
+
+import json
+import types
+
+import pytest
+from test_testing import case
+
+from keras_norms.testing import command
+from keras_norms.testing.cases import BrokenCases, load_cases, packaged_cases
+from keras_norms.testing.controls import load_controls
+from keras_norms.testing.processes import BrokenRun, Suite
+
+MUTANTS = """
+import os
+
+from keras_norms.testing.controls import Mutant, Trouble
+
+
+def make(**config):
+    return lambda w: w * 2
+
+
+MUTANTS = [Mutant("twice", {"MaxNorm": make})]
+"""
+DYING = MUTANTS.replace("return lambda w: w * 2", "os._exit(0)")
+TROUBLES = """
+from keras_norms.testing.controls import Trouble
+
+TROUBLES = [Trouble("none", lambda cases, device: True)]
+"""
+
+
+def folders(tmp_path, name, mutants=MUTANTS):
+    """Cases, and controls in a package of two levels. Its name is used once in a process."""
+    file = tmp_path / "cases" / "max_norm" / "cases.json"
+    file.parent.mkdir(parents=True)
+    right, wrong = vars(case()), json.loads(json.dumps(vars(case(id="b", title="off"))))
+    wrong["expected"]["result"]["values"][0][0] = "0x1.0p+0"
+    cases = [{k: v for k, v in each.items() if k != "target"} for each in (right, wrong)]
+    file.write_text(json.dumps({"target": "MaxNorm", "count": 2, "cases": cases}))
+    inner = tmp_path / name / "controls" / "norms"
+    inner.mkdir(parents=True)
+    for folder in (inner.parents[1], inner.parent, inner):
+        (folder / "__init__.py").touch()
+    (inner / "mutants.py").write_text(mutants)
+    (inner.parent / "harness.py").write_text(TROUBLES)
+    return tmp_path / "cases", inner.parent
+
+
+def test_controls_are_modules_of_a_package_at_any_depth(tmp_path):
+    _, folder = folders(tmp_path, "at_any_depth")
+    (mutant,), (trouble,) = load_controls(folder)
+    assert mutant.classes["MaxNorm"].__module__ == "at_any_depth.controls.norms.mutants"
+    assert (mutant.name, trouble.name) == ("twice", "none")
+
+
+def test_a_folder_without_controls_is_broken(tmp_path):
+    with pytest.raises(BrokenCases, match="No MUTANTS and no TROUBLES"):
+        load_controls(tmp_path)
+
+
+def test_two_controls_of_one_name_are_broken(tmp_path):
+    text = MUTANTS + 'MUTANTS += [Mutant("twice", {"L1": make})]'
+    _, folder = folders(tmp_path, "one_name", text)
+    with pytest.raises(BrokenCases, match="unique"):
+        load_controls(folder)
+
+
+def test_every_part_is_planned_once():
+    suite = Suite("keras_norms", packaged_cases())
+    planned = [i for part in suite.parts() for i in part.cases]
+    assert sorted(planned) == list(range(len(load_cases(packaged_cases()))))
+
+
+def test_two_processes_find_what_one_finds(tmp_path):
+    suite = Suite("keras_norms", *folders(tmp_path, "two_processes"))
+    one, two = suite.run(1), suite.run(2)
+    assert one == two
+    outcomes, (killed,) = two
+    assert [(o.case.id, o.status) for o in outcomes] == [("a", "passed"), ("b", "failed")]
+    assert killed.dead
+
+
+def options(cases, controls, **changes):
+    given = {"target": "keras_norms", "backend": None, "device": "cpu", "jobs": 2, "words": ""}
+    given |= {"cases": str(cases), "controls": str(controls), "quiet": True, "report": None}
+    return types.SimpleNamespace(**given | changes)
+
+
+def test_a_process_that_dies_breaks_the_run(tmp_path):
+    cases, controls = folders(tmp_path, "that_dies", DYING)
+    with pytest.raises(BrokenRun, match="A process died"):
+        Suite("keras_norms", cases, controls).run(2)
+    report = tmp_path / "report.json"
+    assert command.run(options(cases, controls, report=str(report))) == command.BROKEN
+    assert not report.exists()
