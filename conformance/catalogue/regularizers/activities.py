@@ -79,9 +79,9 @@ def of_dense(
 ):
     """A case about the penalties of a Dense layer, whose output is exact in float32.
 
-    The subject is its activity penalty. "sum" is what enters the loss where Keras does not divide by
-    the batch size, and "mean" where it does. `averages` is the penalty, with its config, of which
-    the subject is the mean under both; `on_kernel` is the penalty of the kernel.
+    The subject is its activity penalty. "sum" is what enters the loss where Keras does not divide
+    by the batch size, and "mean" where it does. `averages` is the penalty, with its config, of
+    which the subject is the mean under both; `on_kernel` is the penalty of the kernel.
     """
     penalty, arguments = averages or (subject, config)
     outputs = layers.dense(x, kernel)

@@ -2,7 +2,6 @@
 
 A kernel of two units starts with norms of 2.83, and each way ends with a look at its norms.
 """
-# ruff: noqa: D103, each function is what its name says
 
 import math
 import tempfile
