@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -162,6 +163,15 @@ def test_an_unknown_loss_is_said_and_the_rest_audited(tmp_path, capsys):
 def test_exit_codes_of_the_suite(arguments, code, capsys):
     assert cli.main(["conformance", *arguments]) == code
     assert capsys.readouterr().out
+
+
+def test_a_part_of_the_cases_with_controls(capsys):
+    """As CONTRIBUTING.md has it: the troubles need cases that are not in the part."""
+    controls = pathlib.Path(__file__).parents[1] / "conformance" / "mutants"
+    assert cli.main(["conformance", "-k", "non_neg", "--controls", str(controls)]) == 0
+    printed = capsys.readouterr().out
+    assert "abs for max(w, 0): failed" in printed
+    assert "controls: 8 = 8 dead + 0 alive" in printed
 
 
 @pytest.mark.parametrize("arguments", [["--device", "tpu"], ["--backend", "numpy"]])

@@ -59,7 +59,7 @@ def _run_suite(options, backend, console):
     )
     outcomes, killed = suite.run(options.jobs)
     outcomes = runner.as_expected(outcomes, expected)
-    noticed = {t.name: t.notices(suite.cases, options.device) for t in suite.troubles}
+    noticed = {t.name: t.notices(suite.all_cases, options.device) for t in suite.troubles}
     # A part of the cases need not reach every mutant.
     killed = [k for k in killed if k.outcomes]
     report = make_report(options, outcomes, killed, noticed)
@@ -88,6 +88,8 @@ def _usage(options):
     else:
         unused = ("controls",) if options.target != OURS.name else ()
     given = [name for name in unused if getattr(options, name)]
+    if ":" in options.target and options.jobs != 1:
+        given.append("jobs")
     if given:
         return f"--target {options.target} has no use for: {', '.join(given)}."
     return None
