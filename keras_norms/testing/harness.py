@@ -148,6 +148,8 @@ class Harness:
         text = f"{what} must have {other}. Received: { {name: found[name] for name in other} }"
         if set(other) == {"dtype"}:
             measure, grade = _in_another_dtype(what, got, expected, dtype)
+            if not measure.score <= measure.budget:
+                text += f", and it is {measure.score:.3g} ulp of {measure.dtype} off"
             raise Mismatch(text, grade, [measure])
         raise Mismatch(text)
 
