@@ -65,7 +65,7 @@ def _conformance(options):
 
 
 def _picture(name):
-    """A file name that a picture can have, checked before anything is trained."""
+    """The path of a picture, checked before anything is trained."""
     path = pathlib.Path(name)
     if path.suffix not in (".png", ".pdf", ".svg") or not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(
@@ -115,8 +115,8 @@ def _parser():
     )
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
     conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: packaged ones")
-    conformance.add_argument("--controls", metavar="DIR", help="known-bad implementations, too")
+    conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: the package's")
+    conformance.add_argument("--controls", metavar="DIR", help="controls, which must fail, too")
     conformance.add_argument("--quiet", action="store_true", help="print the counts only")
     conformance.add_argument("--report", metavar="FILE", help="write the results as JSON")
 

@@ -1,7 +1,7 @@
-"""Start-up: a backend for Keras that is installed, chosen before Keras is imported.
+"""Start-up: choose a backend that is installed, before Keras is imported.
 
-Keras takes its backend from KERAS_BACKEND, else from keras.json, else it is TensorFlow, and its
-import fails where that one is not installed: on a machine with only JAX, `import keras` does.
+Keras takes its backend from KERAS_BACKEND, else from keras.json, else it takes TensorFlow. If that
+one is not installed, `import keras` fails: it does on a machine that has only JAX.
 """
 
 import importlib.util

@@ -32,8 +32,9 @@ class WeightReport:
         excess: How far outside its set the worst group is; 0.0 for a weight in its set, up to
             rounding; None without a constraint.
         regularizer: The regularizer that Keras applies, or None.
-        penalty: What that adds to the loss; None without, or if the weight is frozen.
-        columns: Further numbers that its constraint and regularizer show, by their headings.
+        penalty: What the regularizer adds to the loss; None if there is none, or the weight is
+            frozen.
+        columns: What `audit_columns` of its constraint and regularizer returns, by heading.
     """
 
     path: str
@@ -49,13 +50,13 @@ class WeightReport:
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What `audit` finds. Prints as tables; notebooks show them as HTML.
+    """What `audit` finds. It prints as tables, and notebooks show them as HTML.
 
     Attributes:
         name: The model's name.
         weights: A tuple of `WeightReport`: kernels and tables, and each weight with a setting.
-        activities: The penalty of each layer's outputs by "path/activity", from `x`.
-        loss: The loss on `x` and `y` with all penalties; None without.
+        activities: The penalty of each layer's outputs on `x`, by "path/activity".
+        loss: The loss on `x` and `y` with all penalties; None without `y`.
         findings: A tuple of `Finding`, errors first.
     """
 
@@ -67,7 +68,7 @@ class Audit:
 
     @property
     def errors(self):
-        """The findings that fail silently."""
+        """The findings of severity "error": what fails silently."""
         return tuple(f for f in self.findings if f.severity == "error")
 
     def share(self, penalty):
@@ -75,7 +76,7 @@ class Audit:
         return penalty / self.loss if self.loss and penalty is not None else None
 
     def to_dict(self):
-        """Everything but the single norms, as JSON can hold it."""
+        """A dict that JSON can hold: everything but the norm of each single unit."""
         return report.as_dict(self)
 
     def to_markdown(self):
@@ -109,7 +110,7 @@ def audit(model, x=None, y=None, progress=None):
 
     Args:
         model: A built Keras model or layer.
-        x: A batch of inputs, to measure penalties of outputs; no dropout, as in evaluation.
+        x: A batch of inputs, to measure penalties of outputs as in evaluation, without dropout.
         y: Its targets, to measure the share of each penalty in the loss of a compiled model.
         progress: A function that is given the list of weights, and yields each, such as
             `rich.progress.track`.
@@ -157,7 +158,7 @@ def audit(model, x=None, y=None, progress=None):
 
 
 def _findings_of(contents, worst):
-    """All findings, errors first; `worst` has for each weight what `of_measures` takes."""
+    """All findings, errors first. `worst` holds for each weight what `of_measures` takes."""
     weights = contents.weights
     found = [f for each in zip(weights, worst, strict=True) for f in of_measures(*each)]
     found += [finding for weight in weights for check in OF_WEIGHTS for finding in check(weight)]

@@ -1,6 +1,6 @@
 """Fixes: Python that sets something on a model, as text to paste.
 
-It is to run where `model`, `keras` and `keras_norms as kn` are known.
+The text runs where `model`, `keras` and `keras_norms as kn` are known.
 """
 
 import re
@@ -41,7 +41,7 @@ def as_it_is(kind, weight, setting):
 
 
 def after_loading(kind, weight, setting):
-    """The same for a copy that is loaded, which has not the objects of this model."""
+    """The same call for a loaded copy, which does not have the objects of this model."""
     setting = ours(setting)
     text = expression(setting)
     if text is None:
@@ -71,7 +71,7 @@ def where_expression(weight, loaded=False):
 
 
 def _held_expression(kind, weight, setting):
-    """Where an object of the user's is found in the model."""
+    """The expression for an object of the user's that the model holds."""
     for layer, attribute in weight.holders(kind):
         held_by = layer_expression((*weight.enclosing, weight.layer)[0], layer)
         is_public = held_by is not None and not attribute.startswith("_")

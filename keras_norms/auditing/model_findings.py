@@ -12,7 +12,7 @@ from keras_norms.models.holders import lost_on_save
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path
 
-# An RNN traces its step in a scope of its own, too, where the trainer is stateless.
+# With a stateless trainer, an RNN also traces its step in a scope of its own.
 _STEP_BY_STEP = (
     (layers.TimeDistributed, layers.RNN) if HAS_STATELESS_TRAINER else (layers.TimeDistributed,)
 )
@@ -20,7 +20,7 @@ _NEW_STEPS = "model.train_function = model.test_function = None"
 
 
 def dropped_activity_penalty(contents):
-    """Keras loses the penalty of outputs that are computed step by step, or by the outer model."""
+    """Keras loses the penalty of a layer that runs step by step, or of the outermost model."""
     for layer, enclosing in contents.layers:
         if layer.activity_regularizer is None:
             continue
@@ -39,14 +39,14 @@ def dropped_activity_penalty(contents):
                 "activity-dropped",
                 "error",
                 activity_path(layer),
-                "`fit` loses the penalty of the outermost model here; inside another model, which "
-                "is to be compiled, it counts",
+                "`fit` loses the penalty of the outermost model here; if another model encloses "
+                "this one, and you compile that, it counts",
                 _enclose(layer),
             )
 
 
 def _move_penalty(model, layer, wrapper):
-    """The penalty on the wrapper instead, if that has the same outputs; else none."""
+    """Python that moves the penalty to a wrapper with the same outputs, else removes it."""
     this, outer = layer_expression(model, layer), layer_expression(model, wrapper)
     if this is None:
         return "# no public name leads to the layer: make it anew without activity_regularizer"
@@ -56,19 +56,19 @@ def _move_penalty(model, layer, wrapper):
             f"{outer}.activity_regularizer, {this}.activity_regularizer = "
             f"{this}.activity_regularizer, None; {_NEW_STEPS}"
         )
-    return f"{this}.activity_regularizer = None; {_NEW_STEPS}  # and penalise an output outside"
+    return f"{this}.activity_regularizer = None; {_NEW_STEPS}  # and penalise a later layer"
 
 
 def _enclose(model):
-    """The model inside another one."""
+    """Python that makes another model, which encloses this one."""
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(shape, tuple) and all(isinstance(n, (int, type(None))) for n in shape):
         return f"inputs = keras.Input({shape[1:]}); model = keras.Model(inputs, model(inputs))"
-    return "model.activity_regularizer = None  # and penalise the outputs of a layer inside"
+    return "model.activity_regularizer = None  # and penalise one of its layers"
 
 
 def averages(contents):
-    """Moving averages, taken before the constraint, are outside its set."""
+    """A moving average is outside the set, because Keras takes it before the constraint."""
     optimizer = getattr(contents.model, "optimizer", None)
     if optimizer is None or int(optimizer.iterations) == 0:  # no average is taken yet
         return
@@ -114,7 +114,7 @@ def not_saved(contents):
             setting = getattr(weight.variable, kind)
             held = [getattr(*place) for place in weight.holders(kind)[:1]]
             if setting is None or held not in ([], [None], [setting]):
-                continue  # the layer has another, which is "not-applied"
+                continue  # the layer has another: that is "not-applied"
             yield Finding(
                 "not-saved",
                 "warning",

@@ -18,7 +18,7 @@ from keras_norms.regularizers import Regularizer
 
 
 def wrong_axis(weight):
-    """A norm is not of one unit: Keras' `axis=0` on a convolution, or on an embedding table."""
+    """A norm is not that of one unit, as with Keras' `axis=0` on a convolution or a table."""
     constraint = ours(weight.variable.constraint)
     if weight.obstacle or not weight.has_units or not isinstance(constraint, Constraint):
         return
@@ -45,7 +45,7 @@ def wrong_axis(weight):
 
 
 def _longer(axes, shape):
-    """Axes of length 1 make no difference."""
+    """The axes longer than 1; the others make no difference."""
     return [a for a in axes if shape[a] > 1]
 
 
@@ -66,7 +66,7 @@ def not_applied(weight):
             says, does = getattr(layer, attribute), getattr(weight.variable, kind)
             if says is None or says == does or weight.obstacle in ("lora", "frozen"):
                 continue
-            if weight.obstacle == "quantized":  # which took it away without a word
+            if weight.obstacle == "quantized":  # quantization removed it without a word
                 yield Finding(
                     "quantized",
                     "warning",
@@ -100,7 +100,7 @@ def lora(weight):
 
 
 def of_measures(weight, worst):
-    """What the numbers of a weight say.
+    """Findings from how far a weight is outside its set.
 
     Args:
         weight: A `Weight`.
@@ -114,7 +114,7 @@ def of_measures(weight, worst):
 
 
 def not_finite(weight):
-    """NaN or infinity, which no constraint brings back."""
+    """A norm is NaN or infinite, which no constraint mends."""
     place = variable_expression(weight)
     yield Finding(
         "not-finite",
@@ -144,7 +144,7 @@ def violated(weight, worst):
 
 
 def half_precision(weight):
-    """The weights themselves are rounded, so that a bound holds to three digits, or two."""
+    """float16 weights are rounded so that a bound holds to three digits; bfloat16, to two."""
     variable = weight.variable
     dtype = keras.backend.standardize_dtype(variable.dtype)
     if variable.constraint is not None and dtype in ("float16", "bfloat16"):
@@ -159,7 +159,7 @@ def half_precision(weight):
 
 
 def batch_of_weights(weight):
-    """A penalty of a batch is on a weight, which has none."""
+    """A penalty of activations is on a weight, which has no batch."""
     regularizer = weight.variable.regularizer
     if not getattr(regularizer, "for_activations", False) or weight.obstacle:
         return
@@ -191,7 +191,7 @@ def unreachable(weight):
 
 
 def unknown_layout(weight):
-    """A norm whose axis cannot be judged, because the layer's layout is not known."""
+    """The axis of a norm cannot be judged, because the layer's layout is not known."""
     constraint = ours(weight.variable.constraint)
     if weight.layout or not weight.name or not isinstance(constraint, Constraint):
         return
@@ -206,7 +206,7 @@ def unknown_layout(weight):
         "warning",
         weight.path,
         f"no layout is known for {type(weight.layer).__name__}, so its axis is not judged; "
-        "say which axes tell units apart, if it is not the last as here",
+        "say which axes tell units apart (this fix says that the last one does)",
         f'kn.register_layout({layer_class}, {weight.name}="{" ".join(words)}")',
     )
 

@@ -11,7 +11,7 @@ from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
 
 
 def ours(setting):
-    """Our drop-in for one of Keras' own constraints or regularizers; others as they are."""
+    """Our drop-in for a constraint or regularizer of Keras; any other setting as it is."""
     name = type(setting).__name__
     cls: Any = CONSTRAINTS.get(name) or REGULARIZERS.get(name)
     if cls is None or not is_from_keras(setting):
@@ -51,7 +51,7 @@ def expression(setting, with_axis=True):
 
 
 def _argument(field, value, with_axis):
-    """`name=value`; empty where the default goes without saying, None for what is not ours."""
+    """`name=value`; "" if it may be left out, None if the value is a callable that is not ours."""
     if value == field.default and (field.name == "axis" or not field.metadata["in_keras"]):
         return ""
     if not callable(value):
