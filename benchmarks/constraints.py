@@ -1,11 +1,11 @@
-"""What a norm constraint costs beside Keras' own: time over time, interleaved in one run.
+"""What a norm constraint costs compared with Keras' own.
 
     python benchmarks/constraints.py [--rounds N]
 
-Each round times Keras', ours, and Keras' again, in an order drawn anew. A cell is the median over
-the rounds of the ratio within a round. The noise is what Keras against itself (A/A) is off in the
-worst quarter of the rounds. The process exits with 1 where ours costs more than 1.05 times Keras'
-plus the noise.
+Each round times Keras' constraint, ours, and Keras' again, in random order. A cell is the median
+over all rounds of the ratio of ours to Keras' in the same round. The noise (A/A) is how far the
+median ratio of Keras' two times is from 1, in the worst quarter of the rounds. The process exits
+with 1 if a ratio is above 1.05 plus the noise.
 """
 
 import argparse
@@ -55,8 +55,8 @@ def modes():
 def compare(theirs, ours, again, x, wait, rounds):
     """The median seconds of Keras', the ratio of ours to it, and the noise of that ratio.
 
-    A ratio is of two calls in the same round, whose order is drawn anew: a machine that is slow for
-    a while, or a function that finds the cache warm, does not decide.
+    A ratio compares two calls in the same round, in random order. So it does not matter if the
+    machine is slow for a while, or if a function finds the cache warm.
     """
     functions = (theirs, ours, again)
     for function in functions:

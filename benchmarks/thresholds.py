@@ -1,12 +1,12 @@
-"""What the L1 ball and the simplex cost beside a sort and beside other libraries, and their errors.
+"""What the L1 ball and the simplex cost compared with a sort and other libraries, and their errors.
 
     python benchmarks/thresholds.py [--rounds N]
 
 On JAX the peers are `optax.projections` and `jaxopt.projection`, mapped over the groups and
-compiled; on TensorFlow and PyTorch, whose libraries have no such projection, the textbook's sort
-(Duchi et al. 2008). A ratio is the median over the rounds of peer / ours within a round, in an
-order drawn anew. Errors are against NumPy's sort in float64, in ulp of the radius. The exit code is
-1 where ours is not as many times faster as is promised.
+compiled. On TensorFlow and PyTorch, whose libraries have no such projection, the peer is the sort
+of the textbook (Duchi et al. 2008). A ratio is the median over all rounds of the peer's time over
+ours in the same round, in random order. Errors are against NumPy's sort in float64, in ulp of the
+radius. The exit code is 1 if ours is not `PROMISED` times faster.
 """
 
 import argparse

@@ -1,16 +1,17 @@
-"""What constraining a whole model costs: training steps beside Keras' own, and the audit.
+"""What constraining a whole model costs: a training step compared with Keras' own, and the audit.
 
     python benchmarks/whole_models.py [--rounds N]
 
-Steps: a model of 40 Dense layers, without constraints, with Keras' own MaxNorm and with ours from
-`constrain`. Each round times some steps of each in an order drawn anew; a cell is the median over
-the rounds of the ratio to the unconstrained model in the same round. The noise is what a second
-unconstrained model is off. The process exits with 1 if ours costs more than Keras' and the noise.
+Steps: a model of 40 Dense layers is trained without constraints, with Keras' own MaxNorm, and with
+ours from `constrain`. Each round times some steps of each in random order. A cell is the median
+over all rounds of the ratio to the unconstrained model in the same round. The noise is how far that
+ratio is from 1 for a second unconstrained model. The process exits with 1 if ours costs more than
+Keras' and the noise.
 
-Audit: a model of 50 million weights, constrained and penalised. Its time, and the most memory that
-the process holds during the audit above what it held before, against the largest weight's. A
-first audit, which is timed, makes JAX compile; then freed memory is given back, and a second one
-is measured. TensorFlow does not give it back, so that it may show 0.
+Audit: a model of 50 million weights has constraints and penalties. A first audit is timed; under
+JAX, that includes compiling. Then freed memory is given back to the system, and a second audit
+shows by how much the memory of the process grows at most, compared with the largest weight.
+TensorFlow does not give memory back, so it may show 0.
 """
 
 import argparse
@@ -74,7 +75,7 @@ def steps(rounds):
 
 
 def report_steps(rounds):
-    """Print the ratios; whether ours costs no more than Keras'."""
+    """Print the ratios, and return whether ours costs no more than Keras'."""
     seconds = steps(rounds)
     base, again, keras_own, ours = seconds.T
     noise = max(abs(np.median(part) - 1) for part in np.array_split(again / base, 4))
@@ -91,7 +92,7 @@ def report_steps(rounds):
 def large():
     """50 million weights in 5 kernels of 3162 x 3162."""
     settings = {"kernel_constraint": kn.MaxNorm(1.0), "kernel_regularizer": kn.L2(1e-4)}
-    # Ones take no memory to make, which an allocator would keep and give to the audit.
+    # Random weights take memory to make, which the allocator would keep and reuse in the audit.
     layers = [keras.layers.Dense(3162, kernel_initializer="ones", **settings) for _ in range(5)]
     return keras.Sequential([keras.layers.Input((3162,)), *layers])
 
@@ -103,7 +104,7 @@ def held():
 
 
 def report_audit():
-    """Print the time and the memory; whether both are within their limits."""
+    """Print the time and the memory, and return whether both are within their limits."""
     model = large()
     largest = max(np.prod(w.shape) for w in model.weights) * 4 / 2**20
     start = time.perf_counter()
@@ -119,7 +120,7 @@ def report_audit():
 
 
 def most_held(function):
-    """The most memory that the process holds while it runs a function, above before, in MiB."""
+    """By how many MiB the memory of the process grows at most while it runs a function."""
     before, most, done = held(), 0.0, threading.Event()
 
     def watch():

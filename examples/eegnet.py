@@ -4,14 +4,14 @@
 
 EEGNet (Lawhern et al., "EEGNet: a compact convolutional neural network for EEG-based
 brain-computer interfaces", J. Neural Eng. 15, 2018) bounds two weights: each spatial filter, over
-the electrodes, by 1, and each unit of the classifier by 0.25. Both are one norm per unit, so one
-call each finds the axes.
+the electrodes, by 1, and each unit of the classifier by 0.25. Both bounds are on one norm per unit,
+so one call of `constrain` for each finds the axes.
 
 Public implementations of its descendants transpose the input to (time, electrodes), and keep
 Keras' default `axis=0` for the spatial filter, a kernel of shape (1, electrodes, in, multiplier),
 as EEG-TCNet does (Ingolfsson et al., 2020; utils/models.py in iis-eth-zurich/eeg-tcnet). Axis 0
 has length 1 there, so that the constraint clips single weights, and a filter over 22 electrodes
-may have norm 4.7 in place of 1. Nothing fails; `audit` says it.
+may have norm 4.7 in place of 1. Nothing fails, but `audit` finds it.
 """
 
 import keras
@@ -45,7 +45,7 @@ def eegnet(**spatial):
 
 
 def trials(count, seed):
-    """Noise, in which each class has a rhythm of its own at electrodes of its own."""
+    """Noise, to which each class adds its own rhythm at its own electrodes."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(0, CLASSES, count)
     time = np.arange(SAMPLES) / SAMPLES

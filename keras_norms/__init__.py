@@ -30,7 +30,7 @@ if problem is None:
     __all__ += constraints.__all__
     __all__ += regularizers.__all__
 else:
-    # No name then, but the command line can still say what is missing.
+    # Nothing can be imported then, but the command line can still say what is missing.
     def __getattr__(name):
         if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

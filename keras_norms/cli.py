@@ -22,7 +22,7 @@ def main(arguments=None):
     if keras_norms.problem:
         return _missing(keras_norms.problem)
     for package, extra in options.needs(options).items():
-        if not startup.installed(package):
+        if not startup.is_installed(package):
             return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')
     return options.run(options)
 
@@ -65,7 +65,7 @@ def _conformance(options):
 
 
 def _picture(name):
-    """A file name that a picture can have, checked before anything is trained."""
+    """The path of a picture, checked before anything is trained."""
     path = pathlib.Path(name)
     if path.suffix not in (".png", ".pdf", ".svg") or not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(
@@ -124,7 +124,7 @@ def _parser():
     )
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
     conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: packaged ones")
+    conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: the package's")
     conformance.add_argument(
         "--controls", metavar="DIR", help="also run controls: mutants and troubles, which must fail"
     )

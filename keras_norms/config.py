@@ -16,8 +16,8 @@ def parameter(check, default=dataclasses.MISSING, *, in_keras=True, is_factor=Fa
     Args:
         check: A function of the field's name and a value. It returns what the field holds.
         default: The default value, which is checked too.
-        in_keras: Whether Keras' class of the same name has this argument. One that it lacks is
-            left out of the config while it has its default, so that Keras can read the config.
+        in_keras: Whether Keras' class of the same name has this argument. If not, the
+            config leaves it out while it has its default, so that Keras can read the config.
         is_factor: Whether the field is a factor that scales a penalty.
     """
     metadata = {"check": check, "in_keras": in_keras, "is_factor": is_factor}
@@ -25,10 +25,10 @@ def parameter(check, default=dataclasses.MISSING, *, in_keras=True, is_factor=Fa
 
 
 class Configured:
-    """Mixin of the frozen dataclasses that Keras saves: checked fields, and the config from them.
+    """Mixin of the frozen dataclasses that Keras saves: it checks the fields and makes the config.
 
-    It stands before the Keras class in the bases, because Keras' own `get_config` of a
-    constraint returns `{}`. A subclass that is not a dataclass keeps what Keras does.
+    Name it before the Keras class among the bases, because Keras' own `get_config` of a
+    constraint returns `{}`. A subclass that is not a dataclass keeps Keras' `get_config`.
     """
 
     def __post_init__(self):
@@ -40,8 +40,8 @@ class Configured:
     def get_config(self):
         """The fields as a dict that JSON can hold.
 
-        As long as only arguments that Keras has too differ from their defaults, the keys are
-        those of Keras' class of the same name, whose `from_config` can read them.
+        An argument that Keras' class of the same name lacks is in the dict only if it differs from
+        its default. Otherwise, the keys are Keras', and its `from_config` can read them.
         """
         if not dataclasses.is_dataclass(self):
             return super().get_config()  # type: ignore[misc]
@@ -64,7 +64,7 @@ def _as_json(value):
 
 
 def positive(name, value):
-    """`value` as a Python number > 0, normal in float32."""
+    """`value` as a Python number > 0, neither subnormal nor infinite in float32."""
     return _real(name, value, "positive and finite", _TINY, _HUGE)
 
 
@@ -98,9 +98,9 @@ def _real(name, value, words, low, high):
     return float(value)
 
 
-def check_ascending(settings):
-    """Refuse a `min_value` above the `max_value` of the same object."""
-    low, high = settings.min_value, settings.max_value
+def check_ascending(constraint):
+    """Refuse a `min_value` above the `max_value` of the same constraint."""
+    low, high = constraint.min_value, constraint.max_value
     if low > high:
         raise ValueError(
             "`min_value` must not exceed `max_value`. "

@@ -1,7 +1,7 @@
 """The demo: one network trained twice on the digits, with and without max-norm.
 
 The learning rate is far too high for the plain network, which ends at chance. Its twin starts
-from the same weights, sees the same batches and dropout, and keeps every unit's norm in a ball.
+from the same weights, sees the same batches and dropout, and keeps every unit within the bound.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ UNIT_AXES: dict[str, int | tuple[int, ...]] = {"conv_1": (0, 1, 2), "conv_2": (0
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One twin: its kernels before and after, and how many test digits it reads (0 to 1)."""
+    """One twin: its kernels before and after training, and the share of test digits it reads."""
 
     name: str
     before: dict[str, np.ndarray]
@@ -47,7 +47,7 @@ def digits():
 
 
 def network(max_value=None):
-    """A small convolutional network, its kernels constrained per unit if there is a bound."""
+    """A small convolutional network. With `max_value`, the norm of each unit is constrained."""
 
     def constraint(name):
         return MaxNorm(max_value, axis=UNIT_AXES[name]) if max_value else None
@@ -100,7 +100,7 @@ def unit_norms(kernel, name):
 
 
 def run(seed=0, plot=None):
-    """Train both twins with their progress, print what became of them, and return 0."""
+    """Train both twins, show their progress, print the results, and return 0."""
     console = Console(soft_wrap=True)
     backend = os.environ.get("KERAS_BACKEND", "its default backend")
     console.print(
@@ -164,7 +164,7 @@ def axis_table(kernel):
 
 
 def _plot(twins, path):
-    """Loss by epoch, and the norms of the last layer's units, written to a file."""
+    """Write a picture to a file: the loss by epoch, and the norms of the filters of conv_2."""
     import matplotlib
 
     matplotlib.use("Agg")

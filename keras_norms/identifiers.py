@@ -1,4 +1,4 @@
-"""Identifiers: what a name, a config or a class stands for, as Keras' `get` functions have it."""
+"""Identifiers: find what a name, a config or a class stands for, as Keras' `get` functions do."""
 
 import inspect
 import re

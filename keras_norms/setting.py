@@ -1,8 +1,8 @@
-"""Setting: what constraints and regularizers have in common, and what they say of themselves.
+"""Setting: what constraints and regularizers have in common.
 
-Other modules never ask for the class of a constraint or regularizer. What they need to know of one
-they ask the object, so that a new class touches its own family only. Whoever writes a class
-overrides what is different for it.
+A *setting* is a constraint or a regularizer of a weight. Other modules never ask for its class.
+They ask the object itself for its groups, its members and so on, and a class overrides what is
+different for it. A new class therefore touches only the files of its own family.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import keras
 from keras_norms.config import Configured
 from keras_norms.numerics.groups import axes_of_layout, canonical_axes
 
-# Former names of the methods that a subclass overrides. They would be ignored silently.
+# Former names of the methods that a subclass overrides. A method with one would never be called.
 _FORMER_NAMES = {
     "_project": "compute_projection",
     "_step": "compute_step",
@@ -27,7 +27,7 @@ class Setting(Configured):
 
     Attributes:
         axis: The axes inside a group, as the user gave them. `()` means that there are no groups:
-            every entry is its own, or all entries count alike.
+            a constraint looks at each entry by itself, or a penalty at all entries alike.
     """
 
     axis: Any = ()
@@ -43,12 +43,12 @@ class Setting(Configured):
 
     @classmethod
     def examples(cls):
-        """Objects of the class for `keras_norms.testing.laws`: by default one, of the defaults."""
+        """Objects on which `keras_norms.testing.laws` checks the class: by default `[cls()]`."""
         return [cls()]
 
     @property
     def members(self):
-        """The parts that it is made of, a tuple; of a single one, itself."""
+        """The parts that it is made of, a tuple. A setting without parts is its only member."""
         return (self,)
 
     @property
@@ -58,7 +58,7 @@ class Setting(Configured):
 
     @property
     def has_default_axis(self):
-        """Whether `axis` is what the class has by default, in each member."""
+        """Whether `axis` has its default value, in each member."""
         return self.axis == getattr(type(self), "axis", None)
 
     def group_axes(self, rank):
@@ -70,13 +70,13 @@ class Setting(Configured):
         return canonical_axes(self.axis, rank)
 
     def along(self, axis):
-        """The same with other axes inside a group; itself if it has no groups."""
+        """A copy with other axes inside a group; itself if it has no groups."""
         if not self.has_groups:
             return self
         return dataclasses.replace(self, axis=axis)  # type: ignore[type-var]
 
     def for_layout(self, layout):
-        """What it becomes for a weight: by default, each unit of the layer is one group.
+        """The setting to use on a weight: by default, with one group for each unit of the layer.
 
         Args:
             layout: One word per axis of the weight, as in "y x in unit".
@@ -90,15 +90,16 @@ class Setting(Configured):
         return self.along(axes[0] if len(axes) == 1 else axes)
 
     def audit_columns(self, w):
-        """Further numbers that `audit` shows of a weight, by the heading of their column: none."""
+        """Numbers that `audit` shows in columns of their own, by heading; none by default."""
         return {}
 
 
 class Several(Setting):
     """Mixin of the frozen dataclasses that are made of others: `Chain(a, b)`.
 
-    The only field is a tuple, whose check is applied to each member. Members of the same class
-    are taken apart, so that `(a + b) + c` is `a + b + c`.
+    A subclass has one field, the tuple of its members. The check of the field is applied to each
+    member. A member of the same class is replaced by its own members, so that `(a + b) + c` is
+    `a + b + c`.
     """
 
     def __init__(self, *members):
@@ -114,7 +115,7 @@ class Several(Setting):
 
     @property
     def members(self):
-        """The parts, a tuple."""
+        """The parts that it is made of, a tuple."""
         (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
         return getattr(self, field.name)
 
@@ -133,11 +134,11 @@ class Several(Setting):
         return tuple(sorted({a for m in self._settings() for a in m.group_axes(rank)}))
 
     def along(self, axis):
-        """The same with other axes inside a group of each member that has groups."""
+        """A copy with other axes inside a group, in each member that has groups."""
         return self._of_each(lambda member: member.along(axis))
 
     def for_layout(self, layout):
-        """What it becomes for a weight: each member for that layout."""
+        """A copy in which each member is what it becomes for that layout."""
         return self._of_each(lambda member: member.for_layout(layout))
 
     def audit_columns(self, w):
@@ -145,7 +146,7 @@ class Several(Setting):
         return {k: v for m in self._settings() for k, v in m.audit_columns(w).items()}
 
     def _settings(self):
-        """The members that answer; a Sum may hold those of Keras, or functions."""
+        """The members that are ours. A Sum may also hold regularizers of Keras, or functions."""
         return [each for each in self.members if isinstance(each, Setting)]
 
     def _of_each(self, function):

@@ -1,7 +1,7 @@
-"""Start-up: a backend for Keras that is installed, chosen before Keras is imported.
+"""Start-up: choose a backend that is installed, before Keras is imported.
 
-Keras takes its backend from KERAS_BACKEND, else from keras.json, else it is TensorFlow, and its
-import fails where that one is not installed: on a machine with only JAX, `import keras` does.
+Keras takes its backend from KERAS_BACKEND, else from keras.json, else it takes TensorFlow. If that
+one is not installed, `import keras` fails: it does on a machine that has only JAX.
 """
 
 import importlib.util
@@ -25,17 +25,17 @@ def choose_backend():
     if asked:
         if asked not in (*BACKENDS, "numpy", "openvino"):
             return f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}. Received: {asked}"
-        if not installed(asked):
+        if not is_installed(asked):
             return f"KERAS_BACKEND is {asked}, which is not installed: pip install {asked}"
         return None
-    found = next(filter(installed, (_configured_backend(), *BACKENDS)), None)
+    found = next(filter(is_installed, (_configured_backend(), *BACKENDS)), None)
     if found is None:
         return "Keras needs a backend: pip install jax (or tensorflow, or torch)"
     os.environ["KERAS_BACKEND"] = found
     return None
 
 
-def installed(package):
+def is_installed(package):
     """Whether a top-level package can be imported."""
     spec = importlib.util.find_spec(package)
     return spec is not None and spec.origin is not None  # a mere folder of that name has none

@@ -40,7 +40,7 @@ def test_the_demo_shows_what_max_norm_does(tmp_path):
 
 @pytest.mark.parametrize("backend", startup.BACKENDS)
 def test_a_backend_that_is_not_installed_is_one_line_and_exit_2(backend):
-    if startup.installed(backend):
+    if startup.is_installed(backend):
         done = command("demo", "--help", KERAS_BACKEND=backend)
         assert done.returncode == 0
     else:
@@ -184,7 +184,7 @@ def test_wrong_usage_is_exit_2(arguments):
 def test_a_backend_is_asked_for_in_a_new_process():
     other = next(b for b in startup.BACKENDS if b != keras.backend.backend())
     done = command("conformance", "--backend", other, "-k", "non_neg float32")
-    if startup.installed(other):
+    if startup.is_installed(other):
         assert f"on {other}, cpu" in done.stdout
     else:
         assert done.returncode == 2

@@ -9,10 +9,10 @@ from keras import ops
 
 from keras_norms.auditing import report
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.model_findings import OF_MODELS
-from keras_norms.auditing.weight_findings import OF_WEIGHTS, of_measures
+from keras_norms.auditing.model_findings import MODEL_CHECKS
+from keras_norms.auditing.weight_findings import WEIGHT_CHECKS, findings_of_measures
 from keras_norms.keras_internals import activity_losses_of
-from keras_norms.models.describe import ours
+from keras_norms.models.describe import drop_in_of
 from keras_norms.models.measures import norms_of, worst_excess
 from keras_norms.models.penalties import activity_path, penalties_of
 from keras_norms.models.weights import contents_of
@@ -32,8 +32,9 @@ class WeightReport:
         excess: How far outside its set the worst group is; 0.0 for a weight in its set, up to
             rounding; None without a constraint.
         regularizer: The regularizer that Keras applies, or None.
-        penalty: What that adds to the loss; None without, or if the weight is frozen.
-        columns: Further numbers that its constraint and regularizer show, by their headings.
+        penalty: What the regularizer adds to the loss; None if there is none, or the weight is
+            frozen.
+        columns: What `audit_columns` of its constraint and regularizer returns, by heading.
     """
 
     path: str
@@ -49,13 +50,13 @@ class WeightReport:
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What `audit` finds. Prints as tables; notebooks show them as HTML.
+    """What `audit` finds. It prints as tables, and notebooks show them as HTML.
 
     Attributes:
         name: The model's name.
         weights: A tuple of `WeightReport`: kernels and tables, and each weight with a setting.
-        activities: The penalty of each layer's outputs by "path/activity", from `x`.
-        loss: The loss on `x` and `y` with all penalties; None without.
+        activities: The penalty of each layer's outputs on `x`, by "path/activity".
+        loss: The loss on `x` and `y` with all penalties; None without `y`.
         findings: A tuple of `Finding`, errors first.
     """
 
@@ -67,7 +68,7 @@ class Audit:
 
     @property
     def errors(self):
-        """The findings that fail silently."""
+        """The findings of severity "error": what fails silently."""
         return tuple(f for f in self.findings if f.severity == "error")
 
     def share(self, penalty):
@@ -75,7 +76,7 @@ class Audit:
         return penalty / self.loss if self.loss and penalty is not None else None
 
     def to_dict(self):
-        """Everything but the single norms, as JSON can hold it."""
+        """A dict that JSON can hold: everything but the norm of each single unit."""
         return report.as_dict(self)
 
     def to_markdown(self):
@@ -109,7 +110,7 @@ def audit(model, x=None, y=None, progress=None):
 
     Args:
         model: A built Keras model or layer.
-        x: A batch of inputs, to measure penalties of outputs; no dropout, as in evaluation.
+        x: A batch of inputs, to measure penalties of outputs as in evaluation, without dropout.
         y: Its targets, to measure the share of each penalty in the loss of a compiled model.
         progress: A function that is given the list of weights, and yields each, such as
             `rich.progress.track`.
@@ -157,11 +158,11 @@ def audit(model, x=None, y=None, progress=None):
 
 
 def _findings_of(contents, worst):
-    """All findings, errors first; `worst` has for each weight what `of_measures` takes."""
+    """All findings, errors first. `worst` holds for each weight what `findings_of_measures` takes."""
     weights = contents.weights
-    found = [f for each in zip(weights, worst, strict=True) for f in of_measures(*each)]
-    found += [finding for weight in weights for check in OF_WEIGHTS for finding in check(weight)]
-    found += [finding for check in OF_MODELS for finding in check(contents)]
+    found = [f for each in zip(weights, worst, strict=True) for f in findings_of_measures(*each)]
+    found += [finding for weight in weights for check in WEIGHT_CHECKS for finding in check(weight)]
+    found += [finding for check in MODEL_CHECKS for finding in check(contents)]
     return sorted(found, key=lambda finding: finding.severity)  # "error" < "warning"
 
 
@@ -185,8 +186,8 @@ def _report(weight):
         columns={
             heading: float(value)
             for setting in (variable.constraint, variable.regularizer)
-            if hasattr(ours(setting), "audit_columns")
-            for heading, value in ours(setting).audit_columns(variable).items()
+            if hasattr(drop_in_of(setting), "audit_columns")
+            for heading, value in drop_in_of(setting).audit_columns(variable).items()
         },
     )
 

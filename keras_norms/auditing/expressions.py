@@ -22,7 +22,7 @@ def layer_expression(model, layer):
 
 
 def _step(parent, child):
-    """What follows the expression of a layer in that of a layer directly inside."""
+    """What to append to the expression of a layer to reach one that it encloses directly."""
     if isinstance(parent, keras.Model):
         named = [each for each in parent.layers if each.name == child.name]
         if named and named[0] is child:  # of several with one name, `get_layer` gives the first
@@ -64,7 +64,7 @@ def variable_expression(weight):
 
 
 def any_variable_expression(weight):
-    """The expression by the place among the model's variables, which every variable has."""
+    """The expression by the place in `model.variables`, which every variable has."""
     model = weight.enclosing[0] if weight.enclosing else weight.layer
     place = next(i for i, each in enumerate(model.variables) if each is weight.variable)
     return f"model.variables[{place}]"

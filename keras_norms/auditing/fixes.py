@@ -1,6 +1,6 @@
 """Fixes: Python that sets something on a model, as text to paste.
 
-It is to run where `model`, `keras` and `keras_norms as kn` are known.
+The text runs where `model`, `keras` and `keras_norms as kn` are known.
 """
 
 import re
@@ -12,14 +12,14 @@ from keras_norms.auditing.expressions import (
     layer_expression,
     variable_expression,
 )
-from keras_norms.models.describe import expression, ours
+from keras_norms.models.describe import drop_in_of, expression
 
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
 
-def one_norm_per_unit(weight):
+def call_for_units(weight):
     """The call that keeps the weight's constraint, with the axis that its layer needs."""
-    constraint = ours(weight.variable.constraint)
+    constraint = drop_in_of(weight.variable.constraint)
     text = expression(constraint, with_axis=False)
     if text is not None:
         return f"kn.constrain(model, {text}, where={where_expression(weight)})"
@@ -27,7 +27,7 @@ def one_norm_per_unit(weight):
     return f'kn.constrain(model, {text}, where={where_expression(weight)}, axis="own")'
 
 
-def as_it_is(kind, weight, setting):
+def call_as_it_is(kind, weight, setting):
     """The call that sets a constraint or regularizer on one weight, as it is.
 
     Args:
@@ -35,14 +35,14 @@ def as_it_is(kind, weight, setting):
         weight: A `Weight`.
         setting: The constraint or regularizer; None removes.
     """
-    setting = ours(setting)
+    setting = drop_in_of(setting)
     text = expression(setting) or _held_expression(kind, weight, setting)
     return _call(kind, weight, text, setting)
 
 
-def after_loading(kind, weight, setting):
-    """The same for a copy that is loaded, which has not the objects of this model."""
-    setting = ours(setting)
+def call_after_loading(kind, weight, setting):
+    """The same call for a loaded copy, which does not have the objects of this model."""
+    setting = drop_in_of(setting)
     text = expression(setting)
     if text is None:
         try:
@@ -71,7 +71,7 @@ def where_expression(weight, loaded=False):
 
 
 def _held_expression(kind, weight, setting):
-    """Where an object of the user's is found in the model."""
+    """The expression for an object of the user's that the model holds."""
     for layer, attribute in weight.holders(kind):
         held_by = layer_expression((*weight.enclosing, weight.layer)[0], layer)
         is_public = held_by is not None and not attribute.startswith("_")

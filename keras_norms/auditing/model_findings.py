@@ -4,15 +4,15 @@ from keras import layers
 
 from keras_norms.auditing.expressions import layer_expression
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.fixes import SETTERS, after_loading, as_it_is
+from keras_norms.auditing.fixes import SETTERS, call_after_loading, call_as_it_is
 from keras_norms.keras_internals import HAS_STATELESS_TRAINER, averages_in, optimizers_in
 from keras_norms.models.averages import value_of
-from keras_norms.models.describe import ours, title
+from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.holders import lost_on_save
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path
 
-# An RNN traces its step in a scope of its own, too, where the trainer is stateless.
+# With a stateless trainer, an RNN also traces its step in a scope of its own.
 _STEP_BY_STEP = (
     (layers.TimeDistributed, layers.RNN) if HAS_STATELESS_TRAINER else (layers.TimeDistributed,)
 )
@@ -20,7 +20,7 @@ _NEW_STEPS = "model.train_function = model.test_function = None"
 
 
 def dropped_activity_penalty(contents):
-    """Keras loses the penalty of outputs that are computed step by step, or by the outer model."""
+    """Keras loses the penalty of a layer that runs step by step, or of the outermost model."""
     for layer, enclosing in contents.layers:
         if layer.activity_regularizer is None:
             continue
@@ -39,14 +39,14 @@ def dropped_activity_penalty(contents):
                 "activity-dropped",
                 "error",
                 activity_path(layer),
-                "`fit` loses the penalty of the outermost model here; inside another model, which "
-                "is to be compiled, it counts",
+                "`fit` loses the penalty of the outermost model here; if another model encloses "
+                "this one, and you compile that, it counts",
                 _enclose(layer),
             )
 
 
 def _move_penalty(model, layer, wrapper):
-    """The penalty on the wrapper instead, if that has the same outputs; else none."""
+    """Python that moves the penalty to a wrapper with the same outputs, else removes it."""
     this, outer = layer_expression(model, layer), layer_expression(model, wrapper)
     if this is None:
         return "# no public name leads to the layer: make it anew without activity_regularizer"
@@ -56,19 +56,19 @@ def _move_penalty(model, layer, wrapper):
             f"{outer}.activity_regularizer, {this}.activity_regularizer = "
             f"{this}.activity_regularizer, None; {_NEW_STEPS}"
         )
-    return f"{this}.activity_regularizer = None; {_NEW_STEPS}  # and penalise an output outside"
+    return f"{this}.activity_regularizer = None; {_NEW_STEPS}  # and penalise a later layer"
 
 
 def _enclose(model):
-    """The model inside another one."""
+    """Python that makes another model, which encloses this one."""
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(shape, tuple) and all(isinstance(n, (int, type(None))) for n in shape):
         return f"inputs = keras.Input({shape[1:]}); model = keras.Model(inputs, model(inputs))"
-    return "model.activity_regularizer = None  # and penalise the outputs of a layer inside"
+    return "model.activity_regularizer = None  # and penalise one of its layers"
 
 
 def averages(contents):
-    """Moving averages, taken before the constraint, are outside its set."""
+    """A moving average is outside the set, because Keras takes it before the constraint."""
     optimizer = getattr(contents.model, "optimizer", None)
     if optimizer is None or int(optimizer.iterations) == 0:  # no average is taken yet
         return
@@ -94,7 +94,7 @@ def repeated_rate(contents):
         getattr(each, "gradient_accumulation_steps", None) or 1 for each in optimizers_in(optimizer)
     )
     for weight in contents.constrained:
-        constraint = ours(weight.variable.constraint)
+        constraint = drop_in_of(weight.variable.constraint)
         rate = getattr(constraint, "step_rate", 1)
         if steps > 1 and rate < 1 and not weight.obstacle:
             yield Finding(
@@ -103,7 +103,7 @@ def repeated_rate(contents):
                 weight.path,
                 f"gradient_accumulation_steps={steps} applies rate={rate} {steps} times per "
                 f"update, which makes it {1 - (1 - rate) ** steps:.3g}",
-                as_it_is("constraint", weight, constraint.at_full_rate()),
+                call_as_it_is("constraint", weight, constraint.at_full_rate()),
             )
 
 
@@ -114,14 +114,14 @@ def not_saved(contents):
             setting = getattr(weight.variable, kind)
             held = [getattr(*place) for place in weight.holders(kind)[:1]]
             if setting is None or held not in ([], [None], [setting]):
-                continue  # the layer has another, which is "not-applied"
+                continue  # the layer has another: that is "not-applied"
             yield Finding(
                 "not-saved",
                 "warning",
                 weight.path,
                 f"no config can hold {title(setting)}; a loaded model lacks it, or has another",
-                after_loading(kind, weight, setting),
+                call_after_loading(kind, weight, setting),
             )
 
 
-OF_MODELS = (dropped_activity_penalty, averages, repeated_rate, not_saved)
+MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate, not_saved)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_norms.models.describe import ours
+from keras_norms.models.describe import drop_in_of
 
 MOST_DOTS = 2000
 
@@ -24,7 +24,7 @@ def norms_against_bounds(reports):
     axes = figure.subplots()
     draw = np.random.default_rng(0)
     for row, report in enumerate(reports):
-        least, largest = getattr(ours(report.constraint), "norm_bounds", (0.0, math.inf))
+        least, largest = getattr(drop_in_of(report.constraint), "norm_bounds", (0.0, math.inf))
         shown = report.norms[:: math.ceil(len(report.norms) / MOST_DOTS) or 1]
         outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))
         outside &= report.excess > 0  # else it is rounding

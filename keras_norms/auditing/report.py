@@ -10,7 +10,7 @@ from keras_norms.models.describe import title
 
 
 def as_dict(audit):
-    """Everything but the single norms, as JSON can hold it."""
+    """A dict that JSON can hold: everything but the norm of each single unit."""
     return {
         "model": audit.name,
         "weights": [

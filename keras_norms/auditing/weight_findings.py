@@ -9,17 +9,17 @@ import numpy as np
 
 from keras_norms.auditing.expressions import layer_expression, variable_expression
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.fixes import SETTERS, as_it_is, one_norm_per_unit
+from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
-from keras_norms.models.describe import ours, title
+from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.measures import EPS
 from keras_norms.numerics.groups import axes_of_layout
 from keras_norms.regularizers import Regularizer
 
 
 def wrong_axis(weight):
-    """A norm is not of one unit: Keras' `axis=0` on a convolution, or on an embedding table."""
-    constraint = ours(weight.variable.constraint)
+    """A norm is not that of one unit, as with Keras' `axis=0` on a convolution or a table."""
+    constraint = drop_in_of(weight.variable.constraint)
     if weight.obstacle or not weight.has_units or not isinstance(constraint, Constraint):
         return
     shape = tuple(weight.variable.shape)
@@ -39,13 +39,13 @@ def wrong_axis(weight):
             f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
             f"{'one norm per unit is' if is_unit else 'this layout asks for'} {better} of "
             f"{better_size}, axis={wanted}",
-            one_norm_per_unit(weight),
+            call_for_units(weight),
         )
         return
 
 
 def _longer(axes, shape):
-    """Axes of length 1 make no difference."""
+    """The axes longer than 1; the others make no difference."""
     return [a for a in axes if shape[a] > 1]
 
 
@@ -66,13 +66,13 @@ def not_applied(weight):
             says, does = getattr(layer, attribute), getattr(weight.variable, kind)
             if says is None or says == does or weight.obstacle in ("lora", "frozen"):
                 continue
-            if weight.obstacle == "quantized":  # which took it away without a word
+            if weight.obstacle == "quantized":  # quantization removed it without a word
                 yield Finding(
                     "quantized",
                     "warning",
                     weight.path,
                     f"{title(says)} is not applied, because quantized weights are not trained",
-                    as_it_is(kind, weight, None),
+                    call_as_it_is(kind, weight, None),
                 )
                 continue
             yield Finding(
@@ -82,7 +82,7 @@ def not_applied(weight):
                 f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
                 f"at, has {title(does)}; an attribute that is set after the layer is built does "
                 "nothing",
-                as_it_is(kind, weight, says),
+                call_as_it_is(kind, weight, says),
             )
 
 
@@ -95,12 +95,12 @@ def lora(weight):
             "error",
             weight.path,
             f"{title(constraint)} is never applied: LoRA trains other weights in its place",
-            as_it_is("constraint", weight, None),
+            call_as_it_is("constraint", weight, None),
         )
 
 
-def of_measures(weight, worst):
-    """What the numbers of a weight say.
+def findings_of_measures(weight, worst):
+    """Findings from how far a weight is outside its set.
 
     Args:
         weight: A `Weight`.
@@ -114,7 +114,7 @@ def of_measures(weight, worst):
 
 
 def not_finite(weight):
-    """NaN or infinity, which no constraint brings back."""
+    """A norm is NaN or infinite, which no constraint mends."""
     place = variable_expression(weight)
     yield Finding(
         "not-finite",
@@ -131,7 +131,7 @@ def violated(weight, worst):
     constraint = weight.variable.constraint
     if not worst or weight.obstacle in ("lora", "quantized"):  # 0, or None without a constraint
         return
-    if getattr(ours(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
+    if getattr(drop_in_of(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
         return  # it comes nearer with each step
     outside = f"a group is {worst:.3g} outside {title(constraint)}"
     if weight.obstacle == "frozen":
@@ -144,7 +144,7 @@ def violated(weight, worst):
 
 
 def half_precision(weight):
-    """The weights themselves are rounded, so that a bound holds to three digits, or two."""
+    """float16 weights are rounded so that a bound holds to three digits; bfloat16, to two."""
     variable = weight.variable
     dtype = keras.backend.standardize_dtype(variable.dtype)
     if variable.constraint is not None and dtype in ("float16", "bfloat16"):
@@ -159,7 +159,7 @@ def half_precision(weight):
 
 
 def batch_of_weights(weight):
-    """A penalty of a batch is on a weight, which has none."""
+    """A penalty of activations is on a weight, which has no batch."""
     regularizer = weight.variable.regularizer
     if not getattr(regularizer, "for_activations", False) or weight.obstacle:
         return
@@ -169,13 +169,13 @@ def batch_of_weights(weight):
         weight.path,
         f"{title(regularizer)} is for a batch of outputs, but a weight has no batch, so that its "
         "strength depends on the shape of the weight and on the version of Keras",
-        as_it_is("regularizer", weight, regularizer.for_weights()),
+        call_as_it_is("regularizer", weight, regularizer.for_weights()),
     )
 
 
 def unreachable(weight):
     """The penalty can never be 0 for a weight of this shape."""
-    regularizer = ours(weight.variable.regularizer)
+    regularizer = drop_in_of(weight.variable.regularizer)
     shape = tuple(weight.variable.shape)
     if weight.obstacle or not isinstance(regularizer, Regularizer):
         return
@@ -186,13 +186,13 @@ def unreachable(weight):
             "warning",
             weight.path,
             f"{reason}, so the penalty never reaches 0",
-            as_it_is("regularizer", weight, regularizer.reaching_zero(shape)),
+            call_as_it_is("regularizer", weight, regularizer.reaching_zero(shape)),
         )
 
 
 def unknown_layout(weight):
-    """A norm whose axis cannot be judged, because the layer's layout is not known."""
-    constraint = ours(weight.variable.constraint)
+    """The axis of a norm cannot be judged, because the layer's layout is not known."""
+    constraint = drop_in_of(weight.variable.constraint)
     if weight.layout or not weight.name or not isinstance(constraint, Constraint):
         return
     if not constraint.has_groups:
@@ -206,12 +206,12 @@ def unknown_layout(weight):
         "warning",
         weight.path,
         f"no layout is known for {type(weight.layer).__name__}, so its axis is not judged; "
-        "say which axes tell units apart, if it is not the last as here",
+        "say which axes tell units apart (this fix says that the last one does)",
         f'kn.register_layout({layer_class}, {weight.name}="{" ".join(words)}")',
     )
 
 
-OF_WEIGHTS = (
+WEIGHT_CHECKS = (
     *(wrong_axis, not_applied, lora, half_precision, batch_of_weights, unreachable),
     unknown_layout,
 )

@@ -16,16 +16,16 @@ class Constraint(Setting, keras.constraints.Constraint):
     """Base class of the constraints: a closed set, and the map that puts weights into it.
 
     A subclass is a frozen dataclass. It overrides `compute_projection`, and has a field `axis`
-    unless its set is elementwise. It may override `compute_step`, if one training step goes only
-    a part of the way, and `compute_excess`, if the distance from the set is not that to the
-    projection. Whatever else the package needs to know of it has a default below: `convex`,
+    unless its set is elementwise. It overrides `compute_step` if one training step goes only a
+    part of the way, and `compute_excess` if the distance from the set is not the distance to the
+    projection. Everything else that the package asks of it has a default below: `convex`,
     `has_coupled_groups`, `keeps_zero_groups`, `norm_bounds`, `step_rate`, `at_full_rate`,
-    `audit_columns` and `for_layout`. A class that only overrides `__call__`, as one made for
-    `keras.constraints.Constraint` does, works too.
+    `audit_columns` and `for_layout`. A class that overrides `__call__` only, as those written for
+    `keras.constraints.Constraint` do, works too.
 
     Attributes:
         axis: The axes inside a group, as the user gave them; `()` for an elementwise set.
-        convex: Whether the set is convex. The laws of `keras_norms.testing` ask more of it then.
+        convex: Whether the set is convex. If it is, `keras_norms.testing.laws` checks more laws.
 
     Example:
     >>> import dataclasses, keras
@@ -46,7 +46,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     convex: ClassVar[bool] = False
 
     def __call__(self, w):
-        """The weights after one training step's worth of the constraint.
+        """The weights as Keras sets them after each optimizer step.
 
         Args:
             w: A `keras.Variable`, tensor or array of floating-point numbers, of any shape.
@@ -63,21 +63,21 @@ class Constraint(Setting, keras.constraints.Constraint):
         return self._map(self.compute_step, w)
 
     def project(self, w):
-        """The weights in the set, exactly: a tensor of the shape and dtype of `w`.
+        """The weights put into the set, exactly: a tensor of the shape and dtype of `w`.
 
         The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
         the number of entries in a group. A second projection moves weights by no more than that
-        rounding; in float32 and float64, those of `MaxNorm`, `NonNeg`, `Clip` and `Simplex` do
-        not change at all. Arguments and errors as in `__call__`.
+        rounding; with `MaxNorm`, `NonNeg`, `Clip` and `Simplex`, it does not change float32 and
+        float64 weights at all. Arguments and errors are those of `__call__`.
         """
         return self._map(self.compute_projection, w)
 
     def excess(self, w):
-        """The distance of each group from the set: 0 for a group in it, in float32 or float64.
+        """The distance of each group from the set, in float32 or float64: 0 for a group in the set.
 
-        The shape is that of `w` without the axes inside a group; an elementwise set has one
-        distance per entry, and a set with coupled groups one number. Arguments and errors as in
-        `__call__`.
+        The shape is that of `w` without the axes inside a group. An elementwise set has one
+        distance per entry, and a set with coupled groups has one number. Arguments and errors are
+        those of `__call__`.
         """
         w, _ = lift(w)
         axes = self.group_axes(len(w.shape))
@@ -86,7 +86,7 @@ class Constraint(Setting, keras.constraints.Constraint):
         return ops.reshape(self.compute_excess(w, axes), shape)
 
     def compute_projection(self, w, axes):
-        """The point of the set for `w`: what a subclass defines.
+        """The point of the set that `w` is moved to. A subclass defines this.
 
         Args:
             w: A tensor of float32 or float64. float16 and bfloat16 were cast up before, and the
@@ -104,16 +104,16 @@ class Constraint(Setting, keras.constraints.Constraint):
         return self(w)
 
     def compute_step(self, w, axes):
-        """What one training step makes of `w`: all of the way, unless a subclass says otherwise.
+        """`w` after one training step: the projection, unless a subclass goes a part of the way.
 
-        Arguments and result as for `compute_projection`.
+        Arguments and result are those of `compute_projection`.
         """
         return self.compute_projection(w, axes)
 
     def compute_excess(self, w, axes):
-        """The distance of each group from the set: that to the projection, by default.
+        """The distance of each group from the set: by default, the distance to the projection.
 
-        Arguments as for `compute_projection`.
+        Arguments are those of `compute_projection`.
 
         Returns:
             A tensor of the shape of `w`, in which the axes inside a group have length 1 or are
@@ -126,7 +126,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     def has_coupled_groups(self):
         """Whether groups depend on one another, as in a bound on the largest singular value.
 
-        The excess is one number then.
+        If they do, `excess` is one number.
         """
         return False
 
@@ -134,7 +134,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     def keeps_zero_groups(self):
         """Whether a group of zeros stays zero, although it is not in the set.
 
-        A set has no nearest point for it where every direction is equally near.
+        On a sphere, every point is equally near to it, so none is chosen.
         """
         return False
 
@@ -145,11 +145,11 @@ class Constraint(Setting, keras.constraints.Constraint):
 
     @property
     def step_rate(self):
-        """The part of the way that one training step goes: `rate`, if the class has it, or 1."""
+        """The part of the way that one training step goes: `rate` if the class has it, else 1."""
         return getattr(self, "rate", 1)
 
     def at_full_rate(self):
-        """The same constraint, all of whose steps go all of the way."""
+        """The same constraint, but with steps that go all of the way."""
         return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
 
     def _map(self, function, w):

@@ -30,10 +30,10 @@ def _member(value):
 class Chain(Several, Constraint):
     """Several constraints, one after the other.
 
-    Weights end in the last set. They stay in the earlier ones too, and at the nearest point of
-    them all, where `NonNeg` comes before a `MaxNorm` with Euclidean norm. In other orders a later
-    constraint may leave an earlier set. `excess` is the distance to what the chain makes of the
-    weights: 0 where it changes nothing.
+    The weights end in the last set. If `NonNeg` comes before a `MaxNorm` with Euclidean norm, they
+    end in both sets, at the nearest point of both. In other orders, a later constraint may move
+    them out of an earlier set. `excess` is how far the chain moves the weights: 0 if it changes
+    nothing.
 
     The group of a chain is the smallest that holds a group of each member.
 
@@ -61,36 +61,36 @@ class Chain(Several, Constraint):
 
     @property
     def has_coupled_groups(self):
-        """Whether a member has."""
+        """Whether a member has coupled groups."""
         return any(each.has_coupled_groups for each in self.constraints)
 
     @property
     def keeps_zero_groups(self):
-        """Whether a member does."""
+        """Whether a member keeps them."""
         return any(each.keeps_zero_groups for each in self.constraints)
 
     @property
     def norm_bounds(self):
-        """Those of the last set, which weights end in."""
+        """The bounds of the last set, in which the weights end."""
         return self.constraints[-1].norm_bounds
 
     @property
     def step_rate(self):
-        """The least of the members'."""
+        """The smallest rate of a member."""
         return min(each.step_rate for each in self.constraints)
 
     def at_full_rate(self):
-        """The same chain, each of whose members goes all of the way."""
+        """The same chain, but with members that go all of the way."""
         return Chain(*[each.at_full_rate() for each in self.constraints])
 
     def compute_projection(self, w, axes):
-        """What the last set makes of what the earlier ones made."""
+        """The projections of the members, one after the other."""
         for each in self.constraints:
             w = each.compute_projection(w, each.group_axes(len(w.shape)))
         return w
 
     def compute_step(self, w, axes):
-        """The same with one training step of each."""
+        """One training step of each member, one after the other."""
         for each in self.constraints:
             w = each.compute_step(w, each.group_axes(len(w.shape)))
         return w

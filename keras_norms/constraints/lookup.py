@@ -4,7 +4,7 @@ import keras
 
 from keras_norms.identifiers import find
 
-# Filled by the face of the package, `__init__.py`, because `Chain` needs `get`.
+# `__init__.py` fills this. `Chain` needs `get`, so the classes cannot be imported here.
 CLASSES: dict[str, type] = {}
 
 

@@ -37,14 +37,14 @@ def _order(name, value):
 class MaxNorm(Constraint):
     """Groups of norm at most `max_value`: the nearest point.
 
-    A group within the bound does not change. A group beyond it:
-    - under `ord=2`, the Euclidean norm, is scaled: `w * max_value / max(norm, max_value)`. Finite
-      and feasible for every finite weight; a group of norm above 1.8e19, whose square overflows
-      float32, becomes zero.
-    - under `ord=1`, the sum of absolute values, has them all lowered by one number, and small
-      entries become zero: `sign(w) * max(abs(w) - theta, 0)`. Not a scaling. On JAX it has no
+    A group within the bound does not change. What becomes of a group beyond it depends on `ord`:
+    - 2, the Euclidean norm: the group is scaled, `w * max_value / max(norm, max_value)`. The result
+      is finite and within the bound for every finite weight. A group of norm above 1.8e19, whose
+      square overflows float32, becomes zero.
+    - 1, the sum of absolute values: each of them is lowered by one number, theta, and small entries
+      become zero: `sign(w) * max(abs(w) - theta, 0)`. This is not a scaling. On JAX it has no
       gradient, and an eager call compiles its loop anew; training compiles it once.
-    - under `ord="inf"`, the largest absolute value, is clipped.
+    - "inf", the largest absolute value: the entries are clipped.
 
     Args:
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
@@ -53,8 +53,8 @@ class MaxNorm(Constraint):
         ord: The norm: 1, 2 or "inf".
 
     Raises:
-        ValueError: If `max_value` is not positive and finite, `ord` is another, or `axis` names an
-            axis twice.
+        ValueError: If `max_value` is not positive and finite, `ord` is none of these, or `axis`
+            names an axis twice.
         TypeError: If `max_value` is not a number, or `axis` not made of integers.
 
     Source: Srebro, Rennie, Jaakkola, "Maximum-Margin Matrix Factorization", NIPS 2004;
@@ -83,7 +83,7 @@ class MaxNorm(Constraint):
 
     @property
     def norm_bounds(self):
-        """Up to `max_value`, if `ord` is 2; the other orders bound another norm."""
+        """0 and `max_value` if `ord` is 2; the other orders bound another norm."""
         return 0.0, self.max_value if self.ord == 2 else math.inf
 
     def compute_projection(self, w, axes):
@@ -104,8 +104,8 @@ _ONTO_BALL = {
 class UnitNorm(Constraint):
     """Groups of Euclidean norm 1: the nearest point, by radial scaling.
 
-    A zero group stays zero, since every direction is equally near; its `excess` is 1. Exact for
-    norms from 1e-18 to 1e18 in float32; a group whose squares underflow counts as zero.
+    A zero group stays zero, because every direction is equally near; its `excess` is 1. The map is
+    exact for norms from 1e-18 to 1e18 in float32. A group whose squares underflow counts as zero.
 
     Args:
         axis: The axes inside a group: an integer, several, or None for the whole tensor.
@@ -129,7 +129,7 @@ class UnitNorm(Constraint):
 
     @property
     def norm_bounds(self):
-        """1 and nothing else."""
+        """Both are 1."""
         return 1.0, 1.0
 
     def compute_projection(self, w, axes):
@@ -137,7 +137,7 @@ class UnitNorm(Constraint):
         return onto_unit_sphere(w, axes)
 
     def compute_excess(self, w, axes):
-        """How far each norm is from 1, that of a zero group too."""
+        """How far each norm is from 1; for a zero group too, which the projection does not move."""
         return ops.abs(l2(w, axes) - 1)
 
 
@@ -148,7 +148,7 @@ class MinMaxNorm(Constraint):
     """Groups of Euclidean norm in [min_value, max_value]: the nearest point, by radial scaling.
 
     One training step goes `rate` of the way:
-    `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all of it.
+    `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all the way.
     A zero group stays zero; its `excess` is `min_value`.
 
     Args:
@@ -202,6 +202,6 @@ class MinMaxNorm(Constraint):
         return onto_shell(w, axes, self.min_value, self.max_value, self.rate)
 
     def compute_excess(self, w, axes):
-        """How far each norm is from the bounds, that of a zero group too."""
+        """How far each norm is outside the bounds; for a zero group too, which does not move."""
         norm = l2(w, axes)
         return ops.abs(norm - clip(norm, self.min_value, self.max_value))

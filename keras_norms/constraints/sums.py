@@ -19,9 +19,9 @@ _registered = keras.saving.register_keras_serializable("keras_norms")
 class Simplex(Constraint):
     """Groups of entries that are not negative and sum to `total`: the nearest point.
 
-    `max(w - theta, 0)`, with theta such that the group sums to `total`: small entries become zero.
-    A group that is in the set already does not change, in float32 and float64. On JAX it has no
-    gradient, and an eager call compiles its loop anew; training compiles it once.
+    The map is `max(w - theta, 0)`, with theta such that the group sums to `total`, so small entries
+    become zero. In float32 and float64, a group that is in the set already does not change. On JAX
+    the map has no gradient, and an eager call compiles its loop anew; training compiles it once.
 
     Args:
         total: The sum of a group, positive.

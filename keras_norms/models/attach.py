@@ -65,12 +65,12 @@ def constrain(model, constraint, where=None, axis="unit"):
     Args:
         model: A built Keras model or layer.
         constraint: A constraint of keras_norms or its name; with `axis="own"` also one of Keras,
-            or any callable. None removes, and needs `where`.
+            or any callable. None removes constraints, and needs `where`.
         where: None for every kernel, depthwise and recurrent ones too; a layer class or a tuple
-            of them, for the kernels and embedding tables of such layers and of those inside; a
-            regular expression searched in the weight's path, such as "block1/.*kernel" (names
-            that Keras numbers by itself change from run to run); or a function
-            `(layer, variable) -> bool`.
+            of them, for the kernels and embedding tables of such layers and of the layers that
+            they enclose; a regular expression searched in the weight's path, such as
+            "block1/.*kernel" (names that Keras numbers by itself change from run to run); or a
+            function `(layer, variable) -> bool`.
         axis: "unit" finds the axes of one norm per unit for each weight; "own" keeps the axis of
             the constraint.
 
@@ -81,11 +81,11 @@ def constrain(model, constraint, where=None, axis="unit"):
         loses constraints with groups.
 
     Raises:
-        ValueError: If nothing is selected; if a weight is frozen, quantized or replaced by LoRA,
-            so that Keras would never constrain it; if the model is not built; if a layout is not
-            known; if `axis="unit"` and the constraint has an axis of its own; or if None comes
-            without `where`.
-        TypeError: If an argument is of another type.
+        ValueError: If no weight matches; if a selected weight is frozen, quantized or replaced by
+            LoRA, so that Keras would never constrain it; if the model is not built; if a layout is
+            not known; if `axis="unit"` and the constraint has an axis of its own; or if
+            `constraint` is None and there is no `where`.
+        TypeError: If an argument has another type.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -128,16 +128,17 @@ def regularize(model, regularizer, where=None):
 
     Args:
         model: A built Keras model or layer.
-        regularizer: A regularizer, its name, or any callable. None removes, and needs `where`.
+        regularizer: A regularizer, its name, or any callable. None removes regularizers, and
+            needs `where`.
         where: As for `constrain`; None is every kernel.
 
     Returns:
-        As `constrain`.
+        What `constrain` returns.
 
     Raises:
-        ValueError: As `constrain` where it applies, and for a `BatchMean`, because weights have
-            no batch.
-        TypeError: If an argument is of another type.
+        ValueError: As for `constrain`, and for a `BatchMean` or another regularizer of activations,
+            because weights have no batch.
+        TypeError: If an argument has another type.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -161,18 +162,18 @@ def regularize(model, regularizer, where=None):
 def project(model):
     """Put every constrained weight of a model into its set, exactly, and its moving average too.
 
-    Constraints act after optimizer steps only. Initial and loaded weights need this, and the
-    averages of an optimizer with `use_ema=True`; so do frozen weights, which are included. A
-    constraint of keras_norms is applied by its `project`, another is called.
+    Keras applies constraints after optimizer steps only. Initial, loaded and frozen weights, and
+    the moving averages of an optimizer with `use_ema=True`, may therefore be outside their sets. A
+    constraint of keras_norms is applied by its `project`, any other by a call.
 
     Args:
         model: A built Keras model or layer.
 
     Returns:
-        The paths of the weights, a list.
+        The paths of the projected weights, a list.
 
     Raises:
-        ValueError: If no weight of the model has a constraint, or it is not built.
+        ValueError: If no weight of the model has a constraint, or the model is not built.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -202,7 +203,7 @@ def _project(variable):
 
 
 def _selected(contents, setting, where):
-    """The weights to set, none of which Keras would pass over."""
+    """The weights that `where` selects; an error if Keras would never apply the setting to one."""
     if setting is None and where is None:
         raise ValueError(
             'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
@@ -243,7 +244,7 @@ def _check_default_axis(constraint):
 
 
 def _for_units(setting, weight):
-    """What a setting becomes for the layout of a weight, if it has groups."""
+    """The setting with one group for each unit of the weight, if it has groups."""
     if not getattr(setting, "has_groups", False):
         return setting
     layout = weight.find_layout()
@@ -257,7 +258,7 @@ def _for_units(setting, weight):
 
 
 def _set(contents, settings, kind):
-    """Put the settings on, have the steps made anew, and say what was done."""
+    """Set each setting on its weight, make the compiled steps anew, and say what was done."""
     before = [getattr(weight.variable, kind) for weight, _ in settings]
     for weight, setting in settings:
         _try(setting, weight)
@@ -288,7 +289,7 @@ def _set(contents, settings, kind):
 def _try(setting, weight):
     """Refuse what cannot be applied, before anything is changed."""
     if setting is None or isinstance(setting, (Constraint, Regularizer)):
-        return  # whose parameters are checked already
+        return  # it checked its parameters when it was made
     try:
         result = setting(weight.variable)
     except Exception as error:

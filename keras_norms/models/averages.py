@@ -20,7 +20,7 @@ def value_of(average, variable):
 
 
 def project_averages(optimizer):
-    """Put the averages of constrained weights into their sets, and each into its own buffer."""
+    """Put the averages of constrained weights into their sets, and give each its own buffer."""
     for variable, average in averages_in(optimizer):
         value = value_of(average, variable)
         if variable.constraint is not None:

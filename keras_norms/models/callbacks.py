@@ -1,4 +1,4 @@
-"""Callbacks: what Keras' training loop leaves open, norms in the history, changing factors."""
+"""Callbacks: project weights where Keras does not, record norms, and change factors."""
 
 import dataclasses
 import numbers
@@ -13,20 +13,25 @@ from keras_norms.models.measures import excess_axes_of, excess_of, norms_of
 from keras_norms.models.penalties import penalties_of
 from keras_norms.models.weights import contents_of, select
 
-# A group counts as on its bound if growing by this much would take it out of its set. More than the
-# rounding of bfloat16, which is 0.4 %.
+# A group counts as on its bound if growing by this much would take it out of its set. It is more
+# than the rounding of bfloat16, which is 0.4 %.
 GROWTH = 1e-2
 
 
 class ProjectWeights(keras.callbacks.Callback):
     """Puts constrained weights into their sets where Keras does not.
 
-    Keras applies constraints after optimizer steps only. This projects the weights, exactly,
-    whenever training, an epoch, evaluation or prediction begins or ends: initial and loaded
-    weights, the moving averages of `use_ema=True`, which Keras takes of weights that are not
-    constrained yet, and averages that `keras.callbacks.SwapEMAWeights` puts into the model, before
-    it or after it in the list of callbacks. A second `fit` with averages works under JAX, too,
-    where Keras alone leaves weights and averages in one buffer.
+    Keras applies constraints after optimizer steps only. This callback projects the weights and
+    their moving averages, exactly, whenever training, an epoch, evaluation or prediction begins or
+    ends. That puts into their sets:
+
+    - initial and loaded weights;
+    - the moving averages of `use_ema=True`, which Keras takes before it applies the constraint;
+    - averages that `keras.callbacks.SwapEMAWeights` puts into the model, whichever of the two
+      callbacks comes first in the list.
+
+    A second `fit` with moving averages then works under JAX, too, where Keras alone leaves weights
+    and averages in one buffer.
 
     Raises:
         ValueError: When training begins, if no weight of the model has a constraint.
@@ -59,19 +64,19 @@ class ProjectWeights(keras.callbacks.Callback):
         project(self.model)
 
     def on_test_begin(self, logs=None):
-        """As at the end of an epoch."""
+        """Projects, as at the end of an epoch."""
         project(self.model)
 
     def on_test_end(self, logs=None):
-        """As at the end of an epoch."""
+        """Projects, as at the end of an epoch."""
         project(self.model)
 
     def on_predict_begin(self, logs=None):
-        """As at the end of an epoch."""
+        """Projects, as at the end of an epoch."""
         project(self.model)
 
     def on_predict_end(self, logs=None):
-        """As at the end of an epoch."""
+        """Projects, as at the end of an epoch."""
         project(self.model)
 
 
@@ -79,19 +84,19 @@ class NormHistory(keras.callbacks.Callback):
     """Records the norms of weights and the values of penalties after each epoch.
 
     They enter the logs, and so the `History` that `fit` returns. Callbacks such as `TensorBoard`
-    and `CSVLogger` write them, if they come after this one in the list; so does the progress bar,
-    unless `verbose=0`. The keys, for each weight's path:
+    and `CSVLogger` write them, if they come after this one in the list. The progress bar shows
+    them, unless `verbose=0`. The keys, for each weight's path:
 
-    - "mean_norm/path" and "max_norm/path": over the norms of its units; the norm of the whole
-      weight if it is elementwise, or of a layer without a layout. Of weights with the same path,
-      the second has the path with ":2", and so on.
+    - "mean_norm/path" and "max_norm/path": the mean and the largest norm of its units; the norm of
+      the whole weight if it is elementwise or its layout is not known. If several weights have the
+      same path, the second has ":2" after it, and so on.
     - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
       if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
     - "penalty/path", if it has a regularizer: what that adds to the loss.
 
     Args:
-        where: The weights, as for `keras_norms.constrain`; None is each that has a constraint or
-            a regularizer.
+        where: The weights, as for `keras_norms.constrain`; None is every weight that has a
+            constraint or a regularizer.
 
     Raises:
         ValueError: When training begins, if there is no such weight.
@@ -147,10 +152,10 @@ def _measures_of(weight):
 class FactorSchedule(keras.callbacks.Callback):
     """Sets the factor of penalties when an epoch begins, as a function of the epoch.
 
-    What `keras.callbacks.LearningRateScheduler` is for the learning rate. Keras compiles the
-    factor into its steps, so they are made anew when the value changes: that costs a compilation
-    under TensorFlow and JAX, and the new factor is exactly what training and validation then use.
-    The last factor stays.
+    It does for penalties what `keras.callbacks.LearningRateScheduler` does for the learning rate.
+    TensorFlow and JAX compile the factor into the train and test steps, so these are made anew when
+    it changes, which costs a compilation. Training and validation then use exactly the new factor.
+    After training, the last factor stays.
 
     Args:
         schedule: A function that takes the epoch, an integer from 0, and returns the factor, not
@@ -200,12 +205,12 @@ class FactorSchedule(keras.callbacks.Callback):
         return chosen
 
     def on_train_begin(self, logs=None):
-        """Looks whether there are penalties with that factor."""
+        """Checks that there are penalties with that factor."""
         for penalty in self._find(contents_of(self.model)):
             _factor_of(penalty, self.field)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Sets the factor, and has the steps made anew if it is another."""
+        """Sets the factor, and makes the compiled steps anew if it has changed."""
         factor = self.schedule(epoch)
         if not isinstance(factor, numbers.Real):
             raise TypeError(f"`schedule` must return a number. Received: {factor!r}")

@@ -10,8 +10,8 @@ from keras_norms.regularizers import Regularizer
 from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
 
 
-def ours(setting):
-    """Our drop-in for one of Keras' own constraints or regularizers; others as they are."""
+def drop_in_of(setting):
+    """Our drop-in for a constraint or regularizer of Keras; any other setting as it is."""
     name = type(setting).__name__
     cls: Any = CONSTRAINTS.get(name) or REGULARIZERS.get(name)
     if cls is None or not is_from_keras(setting):
@@ -24,7 +24,7 @@ def ours(setting):
 
 def title(setting):
     """How a setting reads in a message."""
-    setting = ours(setting)
+    setting = drop_in_of(setting)
     if setting is None or isinstance(setting, (Constraint, Regularizer)):
         return repr(setting)
     return getattr(setting, "__name__", type(setting).__name__)
@@ -43,7 +43,7 @@ def expression(setting, with_axis=True):
     if cls not in (CONSTRAINTS | REGULARIZERS).values():
         return None
     if setting.members != (setting,):
-        parts = [expression(ours(member), with_axis) for member in setting.members]
+        parts = [expression(drop_in_of(member), with_axis) for member in setting.members]
     else:
         fields = [f for f in dataclasses.fields(setting) if with_axis or f.name != "axis"]
         parts = [_argument(f, getattr(setting, f.name), with_axis) for f in fields]
@@ -51,10 +51,10 @@ def expression(setting, with_axis=True):
 
 
 def _argument(field, value, with_axis):
-    """`name=value`; empty where the default goes without saying, None for what is not ours."""
+    """`name=value`; "" if it may be left out, None if the value is a callable that is not ours."""
     if value == field.default and (field.name == "axis" or not field.metadata["in_keras"]):
         return ""
     if not callable(value):
         return f"{field.name}={value!r}"
-    text = expression(ours(value), with_axis)
+    text = expression(drop_in_of(value), with_axis)
     return text and f"{field.name}={text}"

@@ -1,9 +1,9 @@
-"""Holders: where Keras applies a setting, where it saves it, and whether it finds it again.
+"""Holders: where Keras applies a setting, where it saves it, and whether a loaded model has it.
 
-Keras applies what a variable holds. It saves what the config of the model says, and that is made
-from the attributes of the layers. Whether an attribute gets into the config depends on the layers
-around it, and on the model's author. So it is measured: each attribute gets a numbered mark, and
-the marks are looked for in the config.
+Keras applies what a variable holds. It saves the config of the model, which is made from the
+attributes of the layers. Whether an attribute gets into the config depends on the enclosing layers,
+and on the model's author. So it is measured: each attribute gets a numbered mark, and the marks are
+looked for in the config.
 """
 
 import warnings
@@ -28,7 +28,7 @@ def put(weights, settings, kind):
             setattr(layer, attribute, setting)
         for layer, attribute in weight.holders(kind)[1:]:
             shared[id(layer), attribute] = layer
-    # An attribute that several weights share holds their setting, if they have one in common.
+    # An attribute that several weights share holds their setting if it is the same for all.
     for (_, attribute), layer in shared.items():
         held = [w.variable for w in weights if (layer, attribute) in w.holders(kind)[1:]]
         first = getattr(held[0], kind)
@@ -37,9 +37,9 @@ def put(weights, settings, kind):
 
 
 def renew_steps(layers):
-    """Have the compiled steps made anew of every model that has one of these layers.
+    """Make the compiled train and test steps anew, in every model that has one of these layers.
 
-    The steps of TensorFlow and JAX hold the settings that they were compiled with.
+    TensorFlow and JAX compile the settings into these steps.
     """
     for model in models_with(layers):
         held = vars(model)
@@ -50,7 +50,7 @@ def renew_steps(layers):
 
 
 class _Mark:
-    """Stands in for a setting: it has a number as its config, and else whatever the setting has."""
+    """Stands in for a setting. Its config is a number; all else is as the setting has it."""
 
     def __init__(self, number, setting):
         self.number, self.setting = number, setting
@@ -59,7 +59,7 @@ class _Mark:
         raise AssertionError("A mark is never applied.")
 
     def __getattr__(self, name):
-        if name.startswith("__") or name == "setting":  # a copy in the making has none yet
+        if name.startswith("__") or name == "setting":  # a copy that is being made has none yet
             raise AttributeError(name)
         return getattr(self.setting, name)
 
@@ -84,7 +84,7 @@ def saved_attributes(model, attributes):
         for number, (layer, name) in enumerate(places):
             setattr(layer, name, _Mark(number, before[number]))
         config = model.get_config()
-    except Exception:  # a user's class may have no config, or fail in its own way: not to be saved
+    except Exception:  # a user's class may have no config, or raise anything: it cannot be saved
         config = {}
     finally:
         for (layer, name), value in zip(places, before, strict=True):
@@ -128,10 +128,10 @@ def _comes_back(weight, kind, saved):
 
 
 def _is_loadable(setting):
-    """Whether Keras makes it again without being told what it is: not a function of the user's."""
+    """Whether Keras can load it without `custom_objects`, which a user's function needs."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a lambda is unsafe
+            warnings.simplefilter("ignore")  # Keras warns that a lambda is unsafe
             keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(setting))
     except Exception:  # whatever a reader raises
         return False
@@ -139,7 +139,7 @@ def _is_loadable(setting):
 
 
 def _is_built_in(weight, kind, setting):
-    """Whether a layer that has no attribute for it sets it by itself when it is built."""
+    """Whether the layer, which has no attribute for it, sets it by itself when it is built."""
     layer = weight.layer
     try:
         twin = type(layer).from_config(layer.get_config())
@@ -152,5 +152,5 @@ def _is_built_in(weight, kind, setting):
 
 
 def _config(setting):
-    """What tells two constraints of Keras apart, which are equal by identity only."""
+    """What to compare in place of a setting: Keras' own are equal only if they are one object."""
     return setting.get_config() if hasattr(setting, "get_config") else setting

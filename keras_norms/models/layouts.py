@@ -1,8 +1,9 @@
 """Layouts: one word per axis for every weight of every Keras layer, and the axes of a unit's group.
 
-A layout names each axis of a weight: "y x in unit" is a Conv2D kernel. The axes named "unit" tell
-units apart; all others lie inside a unit's group, the weights that one output unit sees. No tensors
-here, and no guess by rank: a layer that is not in the table raises, and says how to register it.
+A layout names each axis of a weight: a Conv2D kernel has "y x in unit". The axes named "unit" tell
+units apart; all others lie inside a unit's group, the weights that one output unit sees. No layout
+is guessed from the rank of a weight: for a layer that is not in the table, you get an error that
+says how to register one. No tensors are handled here.
 """
 
 import keras
@@ -13,9 +14,9 @@ from keras_norms.numerics.groups import axes_of_layout
 
 _SPACE = {1: "x", 2: "y x", 3: "z y x"}
 
-# The layouts of Keras' own layers: by the name of the class, because Keras does not export each,
-# and by the attribute that holds the weight. "*" is elementwise, a number per unit, of any rank;
-# "..." is any number of axes; "einsum" is what the layer's equation says.
+# The layouts of Keras' own layers, by the name of the class, because Keras does not export each,
+# and by the attribute that holds the weight. "*" is an elementwise weight of any rank, one number
+# per unit; "..." stands for any number of axes; "einsum" is what the layer's equation says.
 _OF_KERAS: dict[str, dict[str, str]] = {
     "Dense": {"kernel": "in unit", "bias": "*"},
     "EinsumDense": {"kernel": "einsum", "bias": "*"},
@@ -55,15 +56,15 @@ def register_layout(layer_class, **layouts):
     """Say what the axes of a custom layer's weights are.
 
     Args:
-        layer_class: The class of the layer; subclasses have the same layout. What is known of
-            its other weights stays.
+        layer_class: The class of the layer; subclasses have the same layout. The layouts of
+            its other weights stay.
         **layouts: For each attribute that holds a weight, one word per axis, separated by
             spaces: "unit" for an axis that tells units apart, any other word for an axis inside
             a unit's group. "*" is elementwise.
 
     Raises:
-        TypeError: If `layer_class` is not a class of layers, or a layout not a text.
-        ValueError: If a layout is neither "*" nor has the word "unit".
+        TypeError: If `layer_class` is not a class of layers, or a layout is not a string.
+        ValueError: If a layout lacks the word "unit" and is not "*".
 
     Example:
     >>> import keras, keras_norms as kn
@@ -97,14 +98,14 @@ def unit_axes(layer, weight):
     """The axes inside one unit's group: what `axis` must be for one norm per unit.
 
     Args:
-        layer: A built layer. A recurrent layer stands for its cell.
+        layer: A built layer. For a recurrent layer, its cell is looked at.
         weight: The attribute's name, as in "kernel", or the variable.
 
     Returns:
         A tuple of axes; `()` for a weight that is elementwise, such as a bias.
 
     Raises:
-        ValueError: If the layer's class or the weight has no layout, or its units no axis.
+        ValueError: If the layout is not known, or has no axis that tells units apart.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -133,7 +134,7 @@ def layout_of(layer, name):
         ValueError: If the layout is not known, has no units, or does not fit the weight.
     """
     if name.startswith("lora_"):
-        return "..."  # a factor of a product of two weights, neither of which has units of its own
+        return "..."  # LoRA multiplies two weights, neither of which has units of its own
     known = _of_class(type(layer))
     if name not in known:
         has = f"it has layouts for {', '.join(known)}" if known else "its class has no layouts"
@@ -159,7 +160,7 @@ def layout_of(layer, name):
 
 
 def name_of(layer, variable):
-    """The name of a layer's weight that has a layout; None if the variable is none of them."""
+    """The attribute under which a layer's variable has a layout; None if it has none."""
     held = vars(layer)
     for name in _of_class(type(layer)):
         if any(held.get(attribute) is variable for attribute in attribute_names(name)):
@@ -168,7 +169,7 @@ def name_of(layer, variable):
 
 
 def _of_class(layer_class):
-    """The layouts of the nearest class that has some."""
+    """The layouts of a class, or of its nearest base class that has some."""
     for cls in layer_class.__mro__:
         if cls in _REGISTERED:
             return _REGISTERED[cls]
@@ -178,7 +179,7 @@ def _of_class(layer_class):
 
 
 def _einsum_layout(layer):
-    """Letters of the kernel that are in the output tell units apart."""
+    """The layout of an EinsumDense kernel: its letters in the output tell units apart."""
     inputs, output = layer.equation.replace("...", "").replace(" ", "").split("->")
     kernel = inputs.split(",")[1]
     if not set(kernel) & set(output):

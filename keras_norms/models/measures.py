@@ -15,12 +15,12 @@ from keras_norms.numerics.precision import lift
 # The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
-# The most entries of a weight that are looked at together: 16 MiB of float32.
+# The most entries of a weight that are measured at once: 16 MiB of float32.
 PART = 2**22
 
 
 def projected(constraint, w):
-    """`w` put into the set: exactly by a constraint of keras_norms, else by a call."""
+    """`w` put into the set: by `project` of a constraint of keras_norms, by a call of any other."""
     return constraint.project(w) if isinstance(constraint, Constraint) else constraint(w)
 
 
@@ -34,7 +34,7 @@ def group_axes_of(constraint, rank):
 
 
 def excess_axes_of(constraint, rank):
-    """The axes that one number of `excess_of` is for: a group's, or all if groups are coupled."""
+    """The axes that one number of `excess_of` covers: those inside a group; all if coupled."""
     if isinstance(constraint, Constraint) and constraint.has_coupled_groups:
         return tuple(range(rank))
     return group_axes_of(constraint, rank)
@@ -56,7 +56,7 @@ def excess_of(constraint, w, times=1):
     Args:
         constraint: A constraint of any make, or a callable.
         w: A variable, tensor or array.
-        times: A number to multiply `w` with before.
+        times: A number that `w` is multiplied by first.
     """
     axes = excess_axes_of(constraint, len(w.shape))
     if isinstance(constraint, Constraint):
@@ -66,7 +66,7 @@ def excess_of(constraint, w, times=1):
 
 
 def _parts(w, axes):
-    """A weight as tensors of float32 or float64, of some groups each: sums need copies of them."""
+    """A weight in parts of some groups each, in float32 or float64: sums copy what they sum."""
     w = ops.convert_to_tensor(w)
     outside = [a for a in range(len(w.shape)) if a not in axes]
     count = math.ceil(math.prod(w.shape) / PART)
@@ -79,7 +79,7 @@ def _parts(w, axes):
 
 
 def _numbers(function, parts):
-    """What a function says of each group, of one part of a weight after the other."""
+    """A function's numbers for all groups, computed for one part of a weight after the other."""
     return np.concatenate([np.ravel(ops.convert_to_numpy(function(part))) for part in parts])
 
 
@@ -87,7 +87,7 @@ def worst_excess(constraint, w):
     """The largest excess of a group, 0.0 if rounding explains it, and NaN if one is not finite.
 
     A norm of n entries can be off by `(4 + log2(n)) * eps` of itself through rounding. A
-    constraint of Keras moves weights that are in its set, too, because it adds an epsilon to
+    constraint of Keras also moves weights that are in its set, because it adds an epsilon to
     their norm; that is no excess either.
     """
     excess = excess_of(constraint, w)

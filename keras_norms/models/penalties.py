@@ -48,7 +48,7 @@ def penalties_of(contents):
 
 
 def activity_path(layer):
-    """What stands for the penalty of a layer's outputs, as a path does for one of a weight."""
+    """The path that names the penalty of a layer's outputs: the layer's, with "/activity"."""
     return f"{layer.path or layer.name}/activity"
 
 

@@ -26,14 +26,14 @@ from keras_norms.numerics.groups import axes_of_layout
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """A weight that is made to be trained.
+    """A weight that was created trainable. It may be frozen now.
 
     Attributes:
         layer: The layer that owns it; of a recurrent layer, the cell.
         name: The layer's attribute that holds it; None if none does.
         variable: The `keras.Variable`.
         enclosing: The layers that enclose `layer`, the model first.
-        label: Its path. Of weights with the same path, the second has ":2" after it, and so on.
+        label: Its path. If several weights have the same, the second has ":2" after it, and so on.
         has_twin: Whether another weight of the model has the same path.
     """
 
@@ -79,20 +79,20 @@ class Weight:
 
     @property
     def is_kernel(self):
-        """Whether it has units and is no table of vectors; an unknown layout raises."""
+        """Whether it has units and is no embedding table. A `ValueError` if no layout is known."""
         words = self.find_layout().split()
         return "unit" in words and "dim" not in words
 
     @property
     def norm_axes(self):
-        """The axes that its norms go over: a unit's, or all if no units are known."""
+        """The axes that its norms sum over: those inside a unit's group; all without units."""
         if self.has_units:
             return axes_of_layout(self.layout)
         return tuple(range(len(self.variable.shape)))
 
     @property
     def obstacle(self):
-        """Why Keras never applies a setting of it: "quantized", "lora", "frozen", else None."""
+        """Why Keras never applies its settings: "quantized", "lora", "frozen"; None if it does."""
         if self.variable.trainable:
             return None
         if is_quantized(self.layer):
@@ -100,7 +100,7 @@ class Weight:
         return "lora" if has_lora(self.layer) else "frozen"
 
     def holders(self, kind):
-        """Where Keras may find this weight's setting when it saves, nearest first.
+        """The attributes from which Keras may save this weight's setting, the nearest layer first.
 
         Args:
             kind: "constraint" or "regularizer".
@@ -128,8 +128,9 @@ class Contents:
     """What is in a model, found in one walk.
 
     Attributes:
-        layers: Each layer once, the model first, with the layers that enclose it: pairs.
-        weights: Each weight that is made to be trained once, frozen ones too.
+        layers: Pairs of a layer and the layers that enclose it. Each layer is there once, the
+            model first.
+        weights: Each weight that was created trainable, once. Frozen ones are there too.
     """
 
     layers: tuple[tuple[Any, tuple[Any, ...]], ...]
@@ -206,23 +207,23 @@ def _own_variables(layer):
 
 
 def _name_in(layer, variable):
-    """The attribute that holds a variable: one that has a layout, else the first."""
+    """The attribute that holds a variable: one with a layout if there is one, else the first."""
     names = [n for n, value in vars(layer).items() if value is variable]
     return name_of(layer, variable) or (names[0] if names else None)
 
 
 def select(weights, where):
-    """The weights that `where` means.
+    """The weights that `where` selects.
 
     Args:
         weights: The weights of a model, a sequence of `Weight`.
         where: None for every kernel, depthwise and recurrent ones too; a layer class or a tuple
-            of them, for the kernels and embedding tables of such layers and of those inside;
-            a regular expression searched in the path; or a function
+            of them, for the kernels and embedding tables of such layers and of the layers that
+            they enclose; a regular expression searched in the path; or a function
             `(layer, variable) -> bool`.
 
     Raises:
-        TypeError: If `where` is nothing of that.
+        TypeError: If `where` is none of these.
         ValueError: If no weight matches, if `where` is no regular expression, or if it needs a
             layout that is not known.
     """

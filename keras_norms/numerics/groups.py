@@ -85,8 +85,8 @@ def _missing(axis, rank):
 def as_rows(w, axes):
     """One row per group: a tensor of shape (groups, size).
 
-    Transposes and reshapes, which gathers a weight that is sharded over devices. Norms reduce
-    over the axes directly; rows are for what needs a matrix.
+    The transpose gathers a weight that is sharded over devices. Norms therefore reduce over the
+    axes directly, and only what needs a matrix makes rows.
 
     Args:
         w: A tensor with a static shape.

@@ -44,7 +44,7 @@ def lower(x, dtype):
 
 
 def _checked_array(x, name):
-    """`x` as an array, refused before backends raise an error of their own each."""
+    """`x` as an array. A wrong dtype is refused here, because each backend has another error."""
     given = isinstance(x, (np.ndarray, np.generic))
     x = np.asarray(x)
     if str(x.dtype) not in _FULL + _HALF:

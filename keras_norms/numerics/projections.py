@@ -27,7 +27,7 @@ def onto_l2_ball(w, axes, radius):
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
-    scaled, unit = w, unit_of(radius)
+    scaled, unit = w, power_of_two_near(radius)
     if unit != 1:
         limit = min(1e18 * unit, _HUGE)  # beyond it, squares in units of a tiny radius overflow
         w = ops.clip(w, -limit, limit)
@@ -38,7 +38,7 @@ def onto_l2_ball(w, axes, radius):
     return w * ops.threshold(ratio, 1 + rounding(w, axes), 1) ** -0.5
 
 
-def unit_of(radius):
+def power_of_two_near(radius):
     """A power of two near a radius whose square would leave float32's range, else 1."""
     exponent = math.frexp(radius)[1] - 1
     return 1 if abs(exponent) < 48 else 2.0**exponent

@@ -1,8 +1,7 @@
 """Regularizers: penalties on weights or activations, added to the loss.
 
 Drop-in for `keras.regularizers`: the same names, arguments, defaults, config keys and values. A
-penalty is computed in float32 at least and returned so, which keeps it finite under mixed
-precision.
+penalty is computed and returned in float32 at least, which keeps it finite under mixed precision.
 """
 
 from keras_norms.identifiers import by_name

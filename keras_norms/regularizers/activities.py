@@ -1,4 +1,4 @@
-"""Penalties on activations, which are statistics of a batch: `BatchMean`."""
+"""Penalties on activations, the outputs of a layer for a batch: `BatchMean`."""
 
 import dataclasses
 from typing import Any, final
@@ -18,9 +18,9 @@ _registered = keras.saving.register_keras_serializable("keras_norms")
 class ActivityRegularizer(Regularizer):
     """Base class of the penalties on activations: they mean the same under every Keras.
 
-    A layer adds `activity_regularizer(outputs)` to the loss up to Keras 3.13, and divides it by
-    the batch size from 3.14. What a subclass returns from `compute_penalty(outputs)` enters the
-    loss as it is under both, because a call makes up for the division where there is one.
+    Up to Keras 3.13, a layer adds `activity_regularizer(outputs)` to the loss. From 3.14 on, it
+    divides that by the batch size before. Under both, what a subclass returns from
+    `compute_penalty(outputs)` enters the loss as it is: if Keras divides, a call multiplies first.
 
     Example:
     >>> import dataclasses, keras, numpy as np
@@ -45,11 +45,11 @@ class ActivityRegularizer(Regularizer):
         return None
 
     def __call__(self, x):
-        """What becomes `value(x)` when Keras has divided it by the batch size, if it does.
+        """What Keras turns into `value(x)`: times the batch size if Keras divides by that.
 
         Args:
-            x: A layer's output, with the batch as its first axis. A scalar is its own batch,
-                which Keras does not divide either.
+            x: A layer's output, with the batch as its first axis. A scalar is a batch
+                of one, which Keras does not divide either.
 
         Raises:
             TypeError: If `x` does not hold floating-point numbers.
@@ -61,10 +61,10 @@ class ActivityRegularizer(Regularizer):
 
 def batch_size(x, dtype):
     """How many samples a layer's output has: a number, or a tensor of `dtype`; at least 1."""
-    if len(x.shape) == 0:  # a scalar is its own batch
+    if len(x.shape) == 0:  # a scalar is a batch of one
         return 1
     if x.shape[0] is not None:
-        return max(x.shape[0], 1)  # an empty batch has penalty 0
+        return max(x.shape[0], 1)  # so that the penalty of an empty batch is 0
     return ops.cast(ops.maximum(ops.shape(x)[0], 1), dtype)
 
 
@@ -82,7 +82,7 @@ def _per_sample(name, value):
 @final
 @dataclasses.dataclass(frozen=True)
 class BatchMean(ActivityRegularizer):
-    """`regularizer(outputs) / batch` as an activity penalty, the same under every Keras.
+    """`regularizer(outputs) / batch_size`: an activity penalty, the same under every Keras.
 
     The strength per sample depends neither on the batch size nor on the version of Keras.
 
@@ -108,7 +108,7 @@ class BatchMean(ActivityRegularizer):
         return [cls("l2")]
 
     def for_weights(self):
-        """The penalty without the division."""
+        """The regularizer whose penalty is divided here."""
         return self.regularizer
 
     def compute_penalty(self, x):

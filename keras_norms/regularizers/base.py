@@ -22,10 +22,10 @@ def factor(default):
 class Regularizer(Setting, keras.regularizers.Regularizer):
     """Base class of the regularizers: a scalar penalty.
 
-    A subclass is a frozen dataclass that overrides `compute_penalty`. Whatever else the package
-    needs to know of it has a default below: `for_activations`, `for_weights`, `factors`,
-    `why_never_zero`, `reaching_zero`, `audit_columns` and `for_layout`. A class that only
-    overrides `__call__`, as one made for `keras.regularizers.Regularizer` does, works too.
+    A subclass is a frozen dataclass that overrides `compute_penalty`. Everything else that the
+    package asks of it has a default below: `for_activations`, `for_weights`, `factors`,
+    `why_never_zero`, `reaching_zero`, `audit_columns` and `for_layout`. A class that overrides
+    `__call__` only, as those written for `keras.regularizers.Regularizer` do, works too.
 
     Example:
     >>> import dataclasses, keras
@@ -65,12 +65,12 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         return self.value(x)
 
     def value(self, x):
-        """The penalty that enters the loss in the end, whatever Keras does to an activity's."""
+        """The penalty itself, without what a call does to make up for a division by Keras."""
         x, _ = lift(x, "Regularized values")
         return self.compute_penalty(x)
 
     def compute_penalty(self, x):
-        """The penalty of `x`: what a subclass defines.
+        """The penalty of `x`. A subclass defines this.
 
         Args:
             x: A tensor of float32 or float64. float16 and bfloat16 were cast up before.
@@ -84,16 +84,16 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
 
     @property
     def for_activations(self):
-        """Whether it needs a batch of outputs, which a weight is not."""
+        """Whether it needs a batch of outputs, so that it makes no sense for a weight."""
         return False
 
     def for_weights(self):
-        """The regularizer to use on a weight in its place: itself; None if there is none."""
+        """The regularizer to use on a weight instead: by default itself; None if there is none."""
         return self
 
     @property
     def factors(self):
-        """The names of the fields that scale the penalty: of a class of yours, each float."""
+        """The names of the fields that scale the penalty. In a class of yours, each float does."""
         if not dataclasses.is_dataclass(self):
             return ()
         fields = dataclasses.fields(self)
@@ -111,5 +111,5 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         return None
 
     def reaching_zero(self, shape):
-        """The regularizer to use in its place for a weight of this shape; itself if it is good."""
+        """The regularizer to use instead, which can be 0 for this shape; itself if it can."""
         return self

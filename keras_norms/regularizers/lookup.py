@@ -4,7 +4,7 @@ import keras
 
 from keras_norms.identifiers import find
 
-# Filled by the face of the package, `__init__.py`, because `Sum` and `BatchMean` need `get`.
+# `__init__.py` fills this. `Sum` and `BatchMean` need `get`, so they cannot be imported here.
 CLASSES: dict[str, type] = {}
 
 

@@ -34,8 +34,8 @@ class OrthogonalRegularizer(Regularizer):
     are the units of a Dense layer and the filters of a convolution. A zero vector is orthogonal
     to every other. With fewer than two vectors there are no pairs, and the penalty is 0.
 
-    More vectors than they have entries cannot all be orthogonal: on a tall kernel, `mode="rows"`
-    never reaches 0.
+    If there are more vectors than each of them has entries, they cannot all be orthogonal: on a
+    tall kernel, `mode="rows"` never reaches 0.
 
     Args:
         factor: The factor, not negative.
@@ -57,14 +57,14 @@ class OrthogonalRegularizer(Regularizer):
     mode: str = parameter(_mode, "rows")
 
     def why_never_zero(self, shape):
-        """More vectors than they have entries cannot all be orthogonal."""
+        """Vectors cannot all be orthogonal if there are more of them than each has entries."""
         vectors, entries = self._count(shape)
         if vectors <= entries:
             return None
         return f"{vectors} {self.mode} of {entries} entries cannot all be orthogonal"
 
     def reaching_zero(self, shape):
-        """The other mode where there are more vectors than entries, else itself."""
+        """A copy with the other mode if there are more vectors than entries, else itself."""
         if self.why_never_zero(shape) is None:
             return self
         return dataclasses.replace(self, mode="columns" if self.mode == "rows" else "rows")

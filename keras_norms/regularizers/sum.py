@@ -49,22 +49,22 @@ class Sum(Several, Regularizer):
 
     @property
     def for_activations(self):
-        """Whether a term is."""
+        """Whether a term is for activations."""
         return any(getattr(each, "for_activations", False) for each in self.regularizers)
 
     def for_weights(self):
-        """The sum of what its terms become for weights."""
+        """The sum of the regularizers that its terms name for weights; None if there are none."""
         terms = [r.for_weights() if isinstance(r, Regularizer) else r for r in self.regularizers]
         kept = [term for term in terms if term is not None]
         return Sum(*kept) if len(kept) > 1 else next(iter(kept), None)
 
     @property
     def factors(self):
-        """None: its terms have factors of their own."""
+        """No names, because its terms have factors of their own."""
         return ()
 
     def __call__(self, x):
-        """What Keras adds to the loss after its own division, if any, is `value(x)`."""
+        """The sum of what its terms return when they are called."""
         x, _ = lift(x, "Regularized values")
         return sum(each(x) for each in self.regularizers)
 
