@@ -16,7 +16,7 @@ def _snake_case(name):
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def find(identifier, classes, kind):
+def find_setting(identifier, classes, kind):
     """The object that `identifier` stands for.
 
     Args:

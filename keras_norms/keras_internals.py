@@ -70,7 +70,10 @@ def attribute_names(name):
 def held_variable(layer, name):
     """The variable that a layer holds under a name, even if a property of that name computes."""
     held = vars(layer)
-    return next((held[n] for n in attribute_names(name)[::-1] if n in held), getattr(layer, name))
+    for attribute in reversed(attribute_names(name)):
+        if attribute in held:
+            return held[attribute]
+    return getattr(layer, name)  # of a class that makes it a property of its own
 
 
 def quantization_of(layer):

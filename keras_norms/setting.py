@@ -105,7 +105,7 @@ class Several(Setting):
     def __init__(self, *members):
         (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
         check = field.metadata["check"]
-        parts = [check(member) for member in members]
+        parts = [check(field.name, member) for member in members]
         flat = [each for p in parts for each in (p.members if type(p) is type(self) else [p])]
         if len(flat) < 2:
             raise ValueError(

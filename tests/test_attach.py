@@ -308,6 +308,10 @@ def test_what_keras_would_pass_over_is_refused_and_nothing_changed(spoil, messag
             *(ValueError, "cannot be applied to"),
         ),
         (
+            {"constraint": lambda w: w[0, 0], "axis": "own"},
+            *(ValueError, r"must keep the shape \(8, 6\).* Received: shape=\(\)"),
+        ),
+        (
             {"constraint": lambda w: w[:1], "axis": "own"},
             *(ValueError, r"must keep the shape \(8, 6\)"),
         ),
@@ -320,6 +324,13 @@ def test_bad_arguments(arguments, error, message):
         kn.constrain(model, **arguments)
     assert all((a == np.asarray(v)).all() for a, v in zip(start, model.variables, strict=True))
     assert all(v.constraint is None for v in kernels(model).values())
+
+
+def test_a_penalty_that_is_no_number_is_refused():
+    model = BUILDERS["sequential"]()
+    with pytest.raises(ValueError, match=r"must return one number.* Received: shape=\(8, 6\)"):
+        kn.regularize(model, keras.ops.square)
+    assert model.layers[0].kernel.regularizer is None
 
 
 def test_models_that_have_no_weights_yet_or_are_none():

@@ -144,6 +144,12 @@ def test_the_picture_shows_every_norm_and_bound():
         np.testing.assert_array_equal(shown, np.broadcast_to(to_rgb(color), shown.shape))
 
 
+def test_the_picture_of_a_model_without_constraints():
+    (axes,) = kn.audit(BUILDERS["sequential"]()).plot().axes
+    assert [len(d.get_offsets()) for d in axes.collections] == [6, 2]
+    assert not axes.lines
+
+
 def test_progress_sees_every_weight():
     seen = []
 

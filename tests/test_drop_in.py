@@ -103,6 +103,7 @@ def test_a_users_own_classes_may_derive_from_ours():
     )
     kernel = ops.convert_to_numpy(layer.kernel)
     np.testing.assert_allclose(ops.convert_to_numpy(layer.losses[0]), kernel.sum(), atol=1e-6)
+    assert float((Sum() + regularizers.L1(1.0)).value(np.ones(3, "float32"))) == 6
 
 
 def test_a_users_own_dataclass_may_have_fields():

@@ -158,7 +158,7 @@ def audit(model, x=None, y=None, progress=None):
 
 
 def _findings_of(contents, worst):
-    """All findings, errors first. `worst` holds for each weight what `findings_of_measures` takes."""
+    """All findings, errors first. `worst` has for each weight what `findings_of_measures` takes."""
     weights = contents.weights
     found = [f for each in zip(weights, worst, strict=True) for f in findings_of_measures(*each)]
     found += [finding for weight in weights for check in WEIGHT_CHECKS for finding in check(weight)]

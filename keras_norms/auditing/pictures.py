@@ -27,7 +27,7 @@ def norms_against_bounds(reports):
         least, largest = getattr(drop_in_of(report.constraint), "norm_bounds", (0.0, math.inf))
         shown = report.norms[:: math.ceil(len(report.norms) / MOST_DOTS) or 1]
         outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))
-        outside &= report.excess > 0  # else it is rounding
+        outside &= bool(report.excess)  # 0 if rounding explains it, None without a constraint
         height = row + draw.uniform(-0.3, 0.3, len(shown))
         colors = np.where(outside, "tab:red", "tab:blue")
         axes.scatter(shown, height, s=9, c=colors, alpha=0.6, linewidths=0, zorder=3)

@@ -13,7 +13,7 @@ from keras_norms.setting import Several
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
 
-def _member(value):
+def _member(name, value):
     constraint = get(value)
     is_ours = isinstance(constraint, Constraint)
     if not is_ours or type(constraint).compute_projection is Constraint.compute_projection:

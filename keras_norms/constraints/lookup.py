@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_norms.identifiers import find
+from keras_norms.identifiers import find_setting
 
 # `__init__.py` fills this. `Chain` needs `get`, so the classes cannot be imported here.
 CLASSES: dict[str, type] = {}
@@ -24,7 +24,7 @@ def get(identifier):
     >>> constraints.get("max_norm")
     MaxNorm(max_value=2, axis=0, ord=2)
     """
-    return find(identifier, CLASSES, "constraint")
+    return find_setting(identifier, CLASSES, "constraint")
 
 
 def serialize(constraint):

@@ -11,7 +11,7 @@ from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.models.averages import project_averages
 from keras_norms.models.describe import title
-from keras_norms.models.holders import lost_on_save, put, renew_steps
+from keras_norms.models.holders import apply_settings, lost_on_save, renew_steps
 from keras_norms.models.measures import projected
 from keras_norms.models.weights import contents_of, select
 from keras_norms.regularizers import Regularizer
@@ -261,8 +261,8 @@ def _set(contents, settings, kind):
     """Set each setting on its weight, make the compiled steps anew, and say what was done."""
     before = [getattr(weight.variable, kind) for weight, _ in settings]
     for weight, setting in settings:
-        _try(setting, weight)
-    put(contents.weights, settings, kind)
+        _try(setting, weight, kind)
+    apply_settings(contents.weights, settings, kind)
     renew_steps(layer for layer, _ in contents.layers)
     lost = {id(w.variable) for w in lost_on_save(contents.model, [w for w, _ in settings], kind)}
     changes = Changes(
@@ -286,7 +286,7 @@ def _set(contents, settings, kind):
     return changes
 
 
-def _try(setting, weight):
+def _try(setting, weight, kind):
     """Refuse what cannot be applied, before anything is changed."""
     if setting is None or isinstance(setting, (Constraint, Regularizer)):
         return  # it checked its parameters when it was made
@@ -298,8 +298,10 @@ def _try(setting, weight):
             f"{title(setting)} cannot be applied to {weight.path}, of shape "
             f"{tuple(weight.variable.shape)}: {error}"
         ) from error
-    if tuple(result.shape) not in ((), tuple(weight.variable.shape)):
+    wanted = tuple(weight.variable.shape) if kind == "constraint" else ()
+    found = tuple(getattr(result, "shape", ()))
+    if found != wanted:
+        must = "keep the shape" if kind == "constraint" else "return one number, of shape"
         raise ValueError(
-            f"{title(setting)} must keep the shape {tuple(weight.variable.shape)} of "
-            f"{weight.path}. Received: shape={tuple(result.shape)}"
+            f"{title(setting)} must {must} {wanted} for {weight.path}. Received: shape={found}"
         )

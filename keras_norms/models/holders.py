@@ -13,7 +13,7 @@ import keras
 from keras_norms.keras_internals import models_with
 
 
-def put(weights, settings, kind):
+def apply_settings(weights, settings, kind):
     """Set constraints or regularizers on some weights of a model.
 
     Args:

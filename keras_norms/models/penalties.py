@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from keras_norms.models.holders import put
+from keras_norms.models.holders import apply_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,4 +53,4 @@ def activity_path(layer):
 
 
 def _put(weights, weight, regularizer):
-    put(weights, [(weight, regularizer)], "regularizer")
+    apply_settings(weights, [(weight, regularizer)], "regularizer")

@@ -78,9 +78,11 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         Returns:
             A scalar tensor of the dtype of `x`.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must define `compute_penalty(x)`, or override `__call__`."
-        )
+        if type(self).__call__ is Regularizer.__call__:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define `compute_penalty(x)`, or override `__call__`."
+            )
+        return self(x)
 
     @property
     def for_activations(self):

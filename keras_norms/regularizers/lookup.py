@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_norms.identifiers import find
+from keras_norms.identifiers import find_setting
 
 # `__init__.py` fills this. `Sum` and `BatchMean` need `get`, so they cannot be imported here.
 CLASSES: dict[str, type] = {}
@@ -29,7 +29,7 @@ def get(identifier):
     """
     if isinstance(identifier, str) and identifier == "l1_l2":
         return CLASSES["L1L2"](l1=0.01, l2=0.01)
-    return find(identifier, CLASSES, "regularizer")
+    return find_setting(identifier, CLASSES, "regularizer")
 
 
 def serialize(regularizer):

@@ -14,7 +14,7 @@ from keras_norms.setting import Several
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
 
-def _term(value):
+def _term(name, value):
     regularizer = get(value)
     if regularizer is None:
         raise ValueError("A Sum is made of regularizers. Received: None")
