@@ -1,20 +1,22 @@
 """The project's sessions: `nox` runs lint, unit tests and conformance on every backend.
 
-Each session has an environment of its own with only its backend in it, and tests the built wheel.
-The versions are those of pins.txt.
+All sessions of a backend share one environment, which has only that backend in it, and they test
+the built wheel. The versions are those of pins.txt.
 """
 
+import functools
 import os
 import pathlib
 import shutil
 import sys
+import time
 
 import nox
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "tests", "conformance", "matrix"]
+nox.options.sessions = ["lint", "tests", "conformance", "matrix", "times"]
 
 # The one list of backends; the workflows read it through `nox --list --json`.
 BACKENDS = ["tensorflow", "torch", "jax"]
@@ -22,12 +24,33 @@ BACKENDS = ["tensorflow", "torch", "jax"]
 GPU_REQUIREMENTS = {"tensorflow": "tensorflow[and-cuda]", "torch": "torch", "jax": "jax[cuda12]"}
 ROOT = pathlib.Path(__file__).parent
 DIST = ROOT / "dist"
+ENVIRONMENTS = ROOT / ".nox"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+# The environments that this run has brought up to date.
+READY: set[pathlib.Path] = set()
+# The seconds that each part took, which the session `times` prints.
+SECONDS: dict[str, float] = {}
 
 if "PIP_FIND_LINKS" in os.environ:  # uv reads its own variable, separated by commas
     os.environ.setdefault("UV_FIND_LINKS", ",".join(os.environ["PIP_FIND_LINKS"].split()))
 
 on_every_backend = nox.parametrize("backend", [nox.param(b, id=b, tags=[b]) for b in BACKENDS])
+
+
+def timed(part):
+    """A function whose time is noted under its name and its backend."""
+
+    @functools.wraps(part)
+    def timing(session, *arguments, **named):
+        start = time.monotonic()
+        try:
+            return part(session, *arguments, **named)
+        finally:
+            backend = named.get("backend") or next(iter(arguments), "")
+            name = f"{part.__name__} {backend}".strip()
+            SECONDS[name] = SECONDS.get(name, 0) + time.monotonic() - start
+
+    return timing
 
 
 def groups(*names):
@@ -40,32 +63,56 @@ def install(session, *requirements):
     session.install("-c", "pins.txt", *requirements)
 
 
-def install_wheel(session, backend, *extras, gpu=False):
-    """The wheel with its backend, and nothing of another backend or of the checkout."""
+def python_with(session, backend, gpu=False):
+    """The Python of the environment that all sessions of a backend share.
+
+    It has the wheel, its optional packages and the tools of the tests, and nothing of another
+    backend or of the checkout.
+    """
+    folder = ENVIRONMENTS / (f"{backend}-gpu" if gpu else backend)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if folder not in READY:
+        if not python.exists():
+            session.run(sys.executable, "-m", "virtualenv", "--quiet", str(folder))
+        installing(session, backend, str(python), gpu)
+        READY.add(folder)
+    return str(python)
+
+
+@timed
+def installing(session, backend, python, gpu):
+    """Install what the sessions of a backend need."""
+    uv = shutil.which("uv")
+    pip = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
     wheel = next(DIST.glob("*.whl"))
     more = [GPU_REQUIREMENTS[backend]] if gpu else []
-    chosen = ",".join(extras if gpu else (backend, *extras))
-    install(session, f"keras-norms[{chosen}] @ {wheel.as_uri()}", *more)
+    extras = ",".join(["demo", "plot", "conformance"] + ([] if gpu else [backend]))
+    needed = [f"keras-norms[{extras}] @ {wheel.as_uri()}", *groups("test"), *more]
+    session.run(*pip, "-c", "pins.txt", *needed, silent=True)
     # An environment that is used again may hold another build of the same version.
-    session.install("--force-reinstall", "--no-deps", str(wheel))
+    session.run(*pip, "--force-reinstall", "--no-deps", str(wheel), silent=True)
 
 
-def environment(backend, gpu=False):
+def variables(backend, gpu=False):
     """The variables that make a process use one backend, and no GPU unless it is asked for."""
-    variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if not gpu:
-        variables |= {
-            "CUDA_VISIBLE_DEVICES": "",
-            "JAX_PLATFORMS": "cpu",
-            "KERAS_TORCH_DEVICE": "cpu",
-            # JAX compiles each operation anew for each shape; the second run finds them here.
-            "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".nox" / "jax-cache"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
-    else:
-        variables["NVIDIA_TF32_OVERRIDE"] = "0"  # TF32 keeps 11 bits of a float32 product
-    return variables
+    common = {
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        # One process per core: with several threads each, PyTorch's wait for one another, and a
+        # training of the demo takes six times as long.
+        "OMP_NUM_THREADS": "1",
+    }
+    if gpu:
+        return common | {"NVIDIA_TF32_OVERRIDE": "0"}  # TF32 keeps 11 bits of a float32 product
+    return common | {
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_PLATFORMS": "cpu",
+        "KERAS_TORCH_DEVICE": "cpu",
+        # JAX compiles each operation anew for each shape; the second run finds them here.
+        "JAX_COMPILATION_CACHE_DIR": str(ENVIRONMENTS / "jax-cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 @nox.session
@@ -77,6 +124,7 @@ def wheel(session):
 
 
 @nox.session
+@timed
 def lint(session):
     """Style, types, workflows, and golden cases that are what the oracles say."""
     install(session, *groups("lint", "oracle"))
@@ -89,26 +137,28 @@ def lint(session):
     session.run("python", "-m", "conformance.generate", "--check")
 
 
-@nox.session(requires=["wheel"])
+@nox.session(venv_backend="none", requires=["wheel"])
 @on_every_backend
 def tests(session, backend):
     """Unit tests, and every example in the documentation. Arguments go to pytest."""
-    install_wheel(session, backend, "demo", "plot")
-    install(session, *groups("test"))
-    variables = environment(backend)
+    python, env = python_with(session, backend), variables(backend)
     code = "import keras_norms; assert 'site-packages' in keras_norms.__file__, keras_norms"
-    session.run("python", "-P", "-c", code, env=variables)
+    session.run(python, "-P", "-c", code, env=env)
+    testing(session, backend, python, env)
+
+
+@timed
+def testing(session, backend, python, env):
+    """Run pytest: by default the unit tests and the examples of modules and pages."""
     pages = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
-    pytest = ["python", "-P", "-m", "pytest", "-q"]
+    examples = ["--doctest-modules", "--doctest-glob=*.md", "--pyargs", "keras_norms", *pages]
     # One process per core, which take what is left from each other: some tests train for long.
     spread = ["-n", "auto", "--dist", "worksteal"]
-    session.run(*pytest, *(session.posargs or ["tests", *spread]), env=variables)
-    if not session.posargs:
-        examples = ["--doctest-modules", "--doctest-glob=*.md"]
-        session.run(*pytest, *examples, "--pyargs", "keras_norms", *pages, env=variables)
+    chosen = session.posargs or ["tests", *examples, *spread]
+    session.run(python, "-P", "-m", "pytest", "-q", *chosen, env=env)
 
 
-@nox.session(requires=["wheel"])
+@nox.session(venv_backend="none", requires=["wheel"])
 @on_every_backend
 def conformance(session, backend):
     """Golden cases and controls, and the same cases for Keras' own classes.
@@ -116,55 +166,68 @@ def conformance(session, backend):
     Arguments go to `keras-norms conformance`.
     """
     gpu = "--device gpu" in " ".join(session.posargs).replace("=", " ")
-    install_wheel(session, backend, "conformance", gpu=gpu)
-    command = ("python", "-P", "-m", "keras_norms", "conformance", "--backend", backend)
+    conforming(session, backend, python_with(session, backend, gpu), gpu)
+
+
+@timed
+def conforming(session, backend, python, gpu):
+    """Run the suite on our classes, with controls, and on Keras' own."""
+    command = [python, "-P", "-m", "keras_norms", "conformance", "--backend", backend]
+    command += ["--jobs", "1" if gpu else "auto"]
     name = f"{backend}-{'gpu' if gpu else 'cpu'}"
-    reports = [ROOT / "reports" / f"{name}{target}.json" for target in ("", "-keras")]
-    for report in reports:
+    ours, theirs = (ROOT / "reports" / f"{name}{target}.json" for target in ("", "-keras"))
+    for report in (ours, theirs):
         report.unlink(missing_ok=True)  # one of an earlier run must not stand for this one
-    session.run(
-        *(*command, "--controls", "conformance/mutants", "--report", str(reports[0])),
-        *session.posargs,
-        env=environment(backend, gpu),
-    )
+    env = variables(backend, gpu)
+    controls = ["--controls", "conformance/mutants"]
+    session.run(*command, *controls, "--report", str(ours), *session.posargs, env=env)
     # What Keras' own classes fail is shown in the matrix; it does not fail this session.
-    session.run(
-        *(*command, "--target", "keras", "--quiet", "--report", str(reports[1])),
-        *session.posargs,
-        env=environment(backend, gpu),
-        success_codes=[0, 1],
-    )
+    target = ["--target", "keras", "--quiet", "--report", str(theirs)]
+    session.run(*command, *target, *session.posargs, env=env, success_codes=[0, 1])
 
 
-@nox.session(requires=["wheel"])
+@nox.session(venv_backend="none", requires=["wheel"])
 @on_every_backend
 def laws(session, backend):
     """The laws with 10,000 examples each, as every night. Arguments go to pytest."""
-    install_wheel(session, backend)
-    install(session, *groups("test"))
-    variables = environment(backend) | {"KERAS_NORMS_EXAMPLES": "10000"}
+    env = variables(backend) | {"KERAS_NORMS_EXAMPLES": "10000"}
     session.run(
-        *("python", "-P", "-m", "pytest", "-q", "tests/test_laws.py"),
+        *(python_with(session, backend), "-P", "-m", "pytest", "-q", "tests/test_laws.py"),
         *("-k", "exported", *session.posargs),
-        env=variables,
+        env=env,
     )
 
 
 @nox.session(venv_backend="none")
 def matrix(session):
-    """The table of all reports, as Markdown and HTML, and the badge. Red where one is missing."""
-    session.run(sys.executable, "-m", "conformance.matrix", "reports", *BACKENDS, external=True)
+    """The table of all reports, as Markdown and HTML, and the badge. Red where one is missing.
+
+    With `-- --write`, the tables of README.md and docs/ are written, too.
+    """
+    command = [sys.executable, "-m", "conformance.matrix", "reports", *BACKENDS]
+    # Arguments for the suite, such as `-k`, are not for the matrix.
+    written = [argument for argument in session.posargs if argument == "--write"]
+    session.run(*command, *written, external=True)
 
 
-@nox.session(requires=["wheel"])
+@nox.session(venv_backend="none")
+def times(session):
+    """What each part of this run took."""
+    for part, seconds in SECONDS.items():
+        session.log(f"{part:<24}{seconds:6.0f} s")
+    session.log(f"{'all of these':<24}{sum(SECONDS.values()):6.0f} s")
+
+
+@nox.session(venv_backend="none", requires=["wheel"])
 @on_every_backend
 def benchmarks(session, backend):
     """What the constraints cost beside their peers. Arguments go to benchmarks/constraints.py."""
-    install_wheel(session, backend, "demo")
+    python = python_with(session, backend)
     if backend == "jax":
-        install(session, "optax", "jaxopt")
-    variables = environment(backend)
-    session.run("python", "-P", "benchmarks/import_time.py", env=variables)
-    session.run("python", "-P", "benchmarks/thresholds.py", env=variables)
-    session.run("python", "-P", "benchmarks/whole_models.py", env=variables)
-    session.run("python", "-P", "benchmarks/constraints.py", *session.posargs, env=variables)
+        peers = ["-c", "pins.txt", "optax", "jaxopt"]
+        session.run(python, "-m", "pip", "install", *peers, silent=True)
+    env = variables(backend)
+    del env["OMP_NUM_THREADS"]  # as users run it
+    for script in ("import_time", "thresholds", "whole_models"):
+        session.run(python, "-P", f"benchmarks/{script}.py", env=env)
+    session.run(python, "-P", "benchmarks/constraints.py", *session.posargs, env=env)
