@@ -7,13 +7,14 @@ import runpy
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 
-def output_of(name, capsys):
-    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+def output_of(name, capsys, **arguments):
+    """What an example prints; arguments may make it shorter than it is for a reader."""
+    runpy.run_path(str(EXAMPLES / name))["main"](**arguments)
     return capsys.readouterr().out
 
 
 def test_eegnet_finds_the_axis_that_others_published(capsys):
-    out = output_of("eegnet.py", capsys)
+    out = output_of("eegnet.py", capsys, epochs=2)
     published, ours = (float(n) for n in re.findall(r"largest spatial norm ([\d.]+)", out))
     assert published > 1.5  # axis=0 clips single weights, and does not bound the filter
     assert ours <= 1
@@ -23,7 +24,7 @@ def test_eegnet_finds_the_axis_that_others_published(capsys):
 
 
 def test_transfer_refuses_the_frozen_and_constrains_the_rest(capsys):
-    out = output_of("transfer.py", capsys)
+    out = output_of("transfer.py", capsys, epochs=3)
     rights = [int(n) for n in re.findall(r"(\d+)% read right", out)]
     assert min(rights) > 80  # 98 % to 100 % on each backend; chance is 20 %
     assert "refused: Keras would never apply it, because the weight is frozen" in out
