@@ -1,4 +1,4 @@
-"""Every test starts from the same random numbers."""
+"""Every test starts from the same random numbers, and the longest tests start first."""
 
 import keras
 import pytest
@@ -6,7 +6,15 @@ import pytest
 # Scripts that tests run as processes of their own, of which each needs its backend.
 collect_ignore_glob = ["devices/*"]
 
+# Files with tests that train for long or start processes. A process that is left with one of them
+# at the end would keep all others waiting.
+LONG = ("test_real_models", "test_examples", "test_devices", "test_command_line", "test_processes")
+
 
 @pytest.fixture(autouse=True)
 def seed():
     keras.utils.set_random_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG)
