@@ -221,7 +221,10 @@ def origin(reports):
 def summary(keras):
     """One line: how many cases Keras' own classes fail on each backend, by severity."""
     counts = [f"{b}: {_in_words(_severities(r['cases']))}" for b, r in keras.items()]
-    return "The cases that Keras' own classes fail, by how bad it is: " + "; ".join(counts) + ".\n"
+    return (
+        "How bad the failures of Keras' own classes are "
+        f"([what the words mean](docs/keras-failures.md)): {'; '.join(counts)}.\n"
+    )
 
 
 def failures(keras):
