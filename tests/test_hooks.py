@@ -237,6 +237,7 @@ def test_vectors_that_cannot_all_be_reached():
     rows = kn.OrthogonalRegularizer(0.1)
     assert rows.why_never_zero((8, 4)) == "8 rows of 4 entries cannot all be orthogonal"
     assert rows.why_never_zero((4, 4)) is None
+    assert rows.why_never_zero(()) is rows.why_never_zero((1, 0)) is None
     assert rows.reaching_zero((8, 4)) == kn.OrthogonalRegularizer(0.1, "columns")
     assert rows.reaching_zero((4, 8)) == rows
     columns = kn.OrthogonalRegularizer(0.1, "columns")

@@ -59,7 +59,7 @@ class OrthogonalRegularizer(Regularizer):
     def why_never_zero(self, shape):
         """Vectors cannot all be orthogonal if there are more of them than each has entries."""
         vectors, entries = self._count(shape)
-        if vectors <= entries:
+        if vectors <= max(entries, 1):  # a single vector has no pairs
             return None
         return f"{vectors} {self.mode} of {entries} entries cannot all be orthogonal"
 
@@ -71,8 +71,8 @@ class OrthogonalRegularizer(Regularizer):
 
     def _count(self, shape):
         """How many vectors there are, and how many entries each has."""
-        columns = shape[-1]
-        rows = math.prod(shape[:-1])
+        *others, columns = shape or (0,)  # a scalar has no vectors
+        rows = math.prod(others)
         return (rows, columns) if self.mode == "rows" else (columns, rows)
 
     def compute_penalty(self, x):
