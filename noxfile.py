@@ -16,6 +16,7 @@ import nox
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
+nox.options.reuse_venv = "yes"  # `rm -r .nox` starts from nothing
 nox.options.sessions = ["lint", "tests", "conformance", "matrix", "times"]
 
 # The one list of backends; the workflows read it through `nox --list --json`.
@@ -83,7 +84,9 @@ def python_with(session, backend, gpu=False):
 def installing(session, backend, python, gpu):
     """Install what the sessions of a backend need."""
     uv = shutil.which("uv")
-    pip = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    # Python compiles what it imports; pip would compile all of TensorFlow and SciPy.
+    pip = [python, "-m", "pip", "install", "--no-compile"]
+    pip = [uv, "pip", "install", "--python", python] if uv else pip
     wheel = next(DIST.glob("*.whl"))
     more = [GPU_REQUIREMENTS[backend]] if gpu else []
     extras = ",".join(["demo", "plot", "conformance"] + ([] if gpu else [backend]))
