@@ -104,11 +104,13 @@ class Forgets(Broken):
 def test_a_broken_class_breaks_its_laws(target, broken):
     found = set()
     for check in checks(target):
+        if repr(check) not in broken:
+            continue
         try:
             check(target)
         except Exception:
             found.add(repr(check))
-    assert broken <= found
+    assert found == broken
 
 
 def test_only_constraints_and_regularizers_have_laws():
