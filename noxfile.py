@@ -84,9 +84,10 @@ def python_with(session, backend, gpu=False):
 def installing(session, backend, python, gpu):
     """Install what the sessions of a backend need."""
     uv = shutil.which("uv")
-    # Python compiles what it imports; pip would compile all of TensorFlow and SciPy.
-    pip = [python, "-m", "pip", "install", "--no-compile"]
-    pip = [uv, "pip", "install", "--python", python] if uv else pip
+    # pip compiles what it installs. Where PYTHONDONTWRITEBYTECODE is set, nobody else would, and
+    # each of the many processes would compile its backend anew; uv has to be told.
+    pip = [python, "-m", "pip", "install"]
+    pip = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else pip
     wheel = next(DIST.glob("*.whl"))
     more = [GPU_REQUIREMENTS[backend]] if gpu else []
     extras = ",".join(["demo", "plot", "conformance"] + ([] if gpu else [backend]))
