@@ -133,6 +133,11 @@ def _parser():
     )
     conformance.add_argument("--quiet", action="store_true", help="print the counts only")
     conformance.add_argument("--report", metavar="FILE", help="write the results as JSON")
+    conformance.add_argument(
+        "--keras-report",
+        metavar="FILE",
+        help="run the same cases on Keras' own classes too, and write what they fail as JSON",
+    )
 
     for command in (demo, audit, conformance):
         command.add_argument(

@@ -1,6 +1,7 @@
 """Every test starts from the same random numbers, and the longest tests start first."""
 
-import keras
+import gc
+
 import pytest
 
 # Scripts that tests run as processes of their own, of which each needs its backend.
@@ -13,8 +14,16 @@ LONG = ("test_real_models", "test_examples", "test_devices", "test_command_line"
 
 @pytest.fixture(autouse=True)
 def seed():
+    import keras  # not above: the process that hands tests to others has no use for it
+
     keras.utils.set_random_seed(0)
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+def pytest_collection_finish():
+    """What was imported stays, so the garbage collector need not look at it during each test."""
+    gc.collect()
+    gc.freeze()

@@ -102,11 +102,6 @@ def test_audit_of_a_file(saved, tmp_path, capsys):
     assert "| error | wrong-axis |" in capsys.readouterr().out
 
 
-@keras.saving.register_keras_serializable("test_command_line")
-def own_loss(y, p):
-    return keras.ops.mean(y - p)
-
-
 def unsafe(path):
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x * 2)])
     model.save(path)
@@ -131,13 +126,19 @@ def test_a_file_that_cannot_be_audited_is_one_line_and_exit_2(write, tmp_path, c
 def test_an_unknown_loss_is_said_and_the_rest_audited(tmp_path, capsys):
     conv = keras.layers.Conv2D(4, 3, kernel_constraint=keras.constraints.MaxNorm(9.0))
     model = keras.Sequential([keras.layers.Input((8, 8, 3)), conv])
-    model.compile(loss=own_loss)
     path = tmp_path / "model.keras"
+
+    @keras.saving.register_keras_serializable("test_command_line")
+    def own_loss(y, p):
+        return keras.ops.mean(y - p)
+
+    model.compile(loss=own_loss)
     model.save(path)
-    done = command("audit", path, "--format", "json")  # a process that does not know the loss
-    assert done.returncode == 1
-    assert "Its optimizer and loss cannot be loaded" in done.stderr
-    (finding,) = json.loads(done.stdout)["findings"]
+    del keras.saving.get_custom_objects()["test_command_line>own_loss"]
+    assert cli.main(["audit", str(path), "--format", "json"]) == 1
+    printed = capsys.readouterr()
+    assert "Its optimizer and loss cannot be loaded" in printed.err
+    (finding,) = json.loads(printed.out)["findings"]
     assert (finding["code"], finding["severity"]) == ("wrong-axis", "error")
 
 

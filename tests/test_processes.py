@@ -68,23 +68,25 @@ def test_two_controls_of_one_name_are_broken(tmp_path):
 
 
 def test_every_part_is_planned_once():
-    suite = Suite("keras_norms", packaged_cases())
+    suite = Suite(["keras_norms"], packaged_cases())
     planned = [i for part in suite.parts() for i in part.cases]
     assert sorted(planned) == list(range(len(load_cases(packaged_cases()))))
 
 
 def test_two_processes_find_what_one_finds(tmp_path):
-    suite = Suite("keras_norms", *folders(tmp_path, "two_processes"))
+    suite = Suite(["keras_norms", "keras"], *folders(tmp_path, "two_processes"))
     one, two = suite.run(1), suite.run(2)
     assert one == two
-    outcomes, (killed,) = two
-    assert [(o.case.id, o.status) for o in outcomes] == [("a", "passed"), ("b", "failed")]
+    found, (killed,) = two
+    for outcomes in found.values():
+        assert [(o.case.id, o.status) for o in outcomes] == [("a", "passed"), ("b", "failed")]
     assert killed.dead
 
 
 def options(cases, controls, **changes):
     given = {"target": "keras_norms", "backend": None, "device": "cpu", "jobs": 2, "words": ""}
     given |= {"cases": str(cases), "controls": str(controls), "quiet": True, "report": None}
+    given["keras_report"] = None
     return types.SimpleNamespace(**given | changes)
 
 

@@ -47,7 +47,7 @@ def compiled(function, one_graph=True):
         import torch
 
         torch.compiler.reset()  # it gives up on a method that it compiled for many objects
-        return torch.compile(function, fullgraph=one_graph, backend="eager")
+        return torch.compile(function, fullgraph=one_graph, backend="eager", dynamic=False)
     if backend == "jax":
         import jax
 

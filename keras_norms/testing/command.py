@@ -10,7 +10,7 @@ from rich.console import Console
 from keras_norms.testing import backends, runner
 from keras_norms.testing.cases import BrokenCases, packaged_cases
 from keras_norms.testing.expected import load_expected
-from keras_norms.testing.harness import OURS
+from keras_norms.testing.harness import KERAS, OURS
 from keras_norms.testing.processes import PACKAGES, BrokenRun, Suite
 from keras_norms.testing.report import make_report
 from keras_norms.testing.tables import print_counts, print_run
@@ -44,7 +44,8 @@ def run(options):
 
 def _run_suite(options, backend, console):
     folder = pathlib.Path(options.cases or packaged_cases())
-    suite = Suite(options.target, folder, options.controls, options.device, options.words)
+    packages = [options.target] + ([KERAS.name] if options.keras_report else [])
+    suite = Suite(packages, folder, options.controls, options.device, options.words)
     known = folder.parent / "expected_failures.toml"
     expected = {}
     if options.target == OURS.name and (known.is_file() or not options.cases):
@@ -57,19 +58,23 @@ def _run_suite(options, backend, console):
         f"{len(suite.cases)} cases for {options.target} on {backend}, {options.device}, "
         f"Keras {keras.__version__}"
     )
-    outcomes, killed = suite.run(options.jobs)
-    outcomes = runner.as_expected(outcomes, expected)
+    found, killed = suite.run(options.jobs)
+    outcomes = runner.as_expected(found[options.target], expected)
     noticed = {t.name: t.notices(suite.all_cases, options.device) for t in suite.troubles}
     # A part of the cases need not reach every mutant.
     killed = [k for k in killed if k.outcomes]
-    report = make_report(options, outcomes, killed, noticed)
+    report = make_report(options, options.target, outcomes, killed, noticed)
     if not options.quiet:
         print_run(console, outcomes, killed, noticed, report)
     print_counts(console, report)
     if options.report:
-        path = pathlib.Path(options.report)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        _write(report, options.report)
+    if options.keras_report:
+        # What Keras' own classes fail is shown in the matrix; it does not fail this run.
+        theirs = make_report(options, KERAS.name, found[KERAS.name], [], {})
+        console.print("Keras' own classes:")
+        print_counts(console, theirs)
+        _write(theirs, options.keras_report)
     alive = [] if options.words else [k for k in killed if not k.dead]
     if alive or not all(noticed.values()):
         return BROKEN
@@ -79,15 +84,21 @@ def _run_suite(options, backend, console):
     return FAILS if counts["failed"] else CONFORMS
 
 
+def _write(report, name):
+    path = pathlib.Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+
+
 def _usage(options):
     """What is wrong with the options, which would be ignored otherwise, or None."""
     if ":" in options.target:
-        unused: tuple[str, ...] = ("cases", "controls", "report", "words", "quiet")
+        unused: tuple[str, ...] = ("cases", "controls", "report", "keras_report", "words", "quiet")
     elif options.target not in PACKAGES:
         return f"--target is {', '.join(PACKAGES)} or package:name, not {options.target}."
     else:
-        unused = ("controls",) if options.target != OURS.name else ()
-    given = [name for name in unused if getattr(options, name)]
+        unused = ("controls", "keras_report") if options.target != OURS.name else ()
+    given = [name.replace("_", "-") for name in unused if getattr(options, name)]
     if ":" in options.target and options.jobs != 1:
         given.append("jobs")
     if given:

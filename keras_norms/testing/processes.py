@@ -23,9 +23,10 @@ class BrokenRun(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Cases by their place in the suite, to be run on its package or on one of its mutants."""
+    """Cases by their place in the suite, to be run on a package or on one of the mutants."""
 
     cases: tuple[int, ...]
+    target: str
     mutant: int | None = None
 
 
@@ -33,66 +34,71 @@ class Suite:
     """Everything that can be run, read from its files, so that every process can make it anew.
 
     Args:
-        package: The name of the package under test.
+        packages: The names of the packages under test.
         cases: The folder of cases.
         controls: The folder of controls, or None.
         device: "cpu" or "gpu".
         words: What the id, the target or the title of a case must contain.
     """
 
-    def __init__(self, package, cases, controls=None, device="cpu", words=""):
-        self.arguments = (package, cases, controls, device, words)
+    def __init__(self, packages, cases, controls=None, device="cpu", words=""):
+        self.arguments = (packages, cases, controls, device, words)
         self.device = device
         self.all_cases = load_cases(cases)
         self.cases = [c for c in self.all_cases if all(w in c.words for w in words.lower().split())]
         self.mutants, self.troubles = load_controls(controls) if controls else ([], [])
-        chosen = PACKAGES[package]
-        self._harness = Harness(chosen.classes(), device, partial=chosen is not OURS)
+        self._harnesses = {
+            name: Harness(PACKAGES[name].classes(), device, partial=name != OURS.name)
+            for name in packages
+        }
 
     def parts(self):
-        """The parts of a run; together they hold each case once, and again for each mutant.
+        """The parts of a run; together they hold each case once per package and per mutant.
 
         Slow cases come first, so that no process ends long after the others. Cases of the same
         shape stay together, because JAX compiles each operation for each shape.
         """
         places = range(len(self.cases))
-        slow = [Part((i,)) for i in places if self.cases[i].kind in SLOW]
+        slow = [i for i in places if self.cases[i].kind in SLOW]
         shapes: dict[str, list[int]] = {}
         for i in places:
             case = self.cases[i]
             if case.kind not in SLOW:
                 shape = case.inputs.get("w", {}).get("shape")
                 shapes.setdefault(f"{case.target} {case.dtype} {shape}", []).append(i)
-        mutants = [
-            Part(tuple(i for i in places if mutant.concerns(self.cases[i])), m)
+        rest = [
+            Part(tuple(i for i in places if mutant.concerns(self.cases[i])), "", m)
             for m, mutant in enumerate(self.mutants)
         ]
-        rest = [*mutants, *(Part(tuple(found)) for found in shapes.values())]
-        return slow + sorted(rest, key=lambda part: -len(part.cases))
+        rest += [Part(tuple(found), name) for found in shapes.values() for name in self._harnesses]
+        first = [Part((i,), name) for i in slow for name in self._harnesses]
+        return first + sorted(rest, key=lambda part: -len(part.cases))
 
     def outcomes(self, part):
         """The outcomes of a part, in its order."""
-        harness = self._harness
-        if part.mutant is not None:
+        if part.mutant is None:
+            harness = self._harnesses[part.target]
+        else:
             harness = self.mutants[part.mutant].harness(self.device)
         return [runner.run_case(self.cases[i], harness) for i in part.cases]
 
     def run(self, jobs=1):
-        """The outcome of each case, and of each mutant, in the order in which they were read.
+        """The outcomes of the cases by package, and those of the mutants, in the order of reading.
 
         Raises:
             BrokenRun: If a process dies.
         """
         parts = self.parts()
         done = map(self.outcomes, parts) if jobs == 1 else self._spread(parts, jobs)
-        own: dict[int, runner.Outcome] = {}
+        found: dict[str, dict[int, runner.Outcome]] = {name: {} for name in self._harnesses}
         killed = {}
         for part, outcomes in zip(parts, done, strict=True):
             if part.mutant is None:
-                own |= zip(part.cases, outcomes, strict=True)
+                found[part.target] |= zip(part.cases, outcomes, strict=True)
             else:
                 killed[part.mutant] = MutantOutcome(self.mutants[part.mutant], outcomes)
-        return [own[i] for i in range(len(self.cases))], [killed[m] for m in sorted(killed)]
+        ordered = {name: [of[i] for i in range(len(self.cases))] for name, of in found.items()}
+        return ordered, [killed[m] for m in sorted(killed)]
 
     def _spread(self, parts, jobs):
         context = multiprocessing.get_context("spawn")

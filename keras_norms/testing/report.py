@@ -13,11 +13,12 @@ from keras_norms.testing.commit import current_commit
 from keras_norms.testing.coverage import redundant
 
 
-def make_report(options, outcomes, killed, noticed):
+def make_report(options, target, outcomes, killed, noticed):
     """The report as a dict that JSON can hold.
 
     Args:
         options: The command's options.
+        target: The name of the package under test.
         outcomes: The outcomes of the cases.
         killed: The outcomes of the mutants.
         noticed: Whether each trouble was noticed, by its name.
@@ -26,9 +27,9 @@ def make_report(options, outcomes, killed, noticed):
     counts = Counter("failed" if o.status == "crashed" else o.status for o in outcomes)
     command = f"keras-norms conformance --backend {backend}"
     command += f" --device {options.device}" if options.device != "cpu" else ""
-    command += f" --target {options.target}" if options.target != "keras_norms" else ""
+    command += f" --target {target}" if target != "keras_norms" else ""
     return {
-        "target": options.target,
+        "target": target,
         "backend": backend,
         "device": options.device,
         "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),

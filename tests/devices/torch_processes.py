@@ -27,6 +27,7 @@ def work(rank, world, folder):
         with torch.no_grad():
             optimizer.apply([kernel.value.grad], [kernel])
     torch.save(kernel.value.detach(), f"{folder}/{rank}.pt")
+    dist.barrier()  # none may leave while the other still communicates
     dist.destroy_process_group()
 
 
