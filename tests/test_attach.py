@@ -16,7 +16,7 @@ BOUND = 0.5
 
 
 def sgd():
-    return keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=10.0)
+    return keras.optimizers.SGD(0.1, clipnorm=10.0)
 
 
 def quietly(function, *arguments, **named):

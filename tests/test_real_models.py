@@ -12,7 +12,7 @@ BOUND = 0.75
 
 
 def sgd():
-    return keras.optimizers.SGD(0.1, momentum=0.9, clipnorm=10.0)
+    return keras.optimizers.SGD(0.1, clipnorm=10.0)
 
 
 def test_mobilenet(tmp_path):
@@ -26,7 +26,9 @@ def test_mobilenet(tmp_path):
     assert all(change.saved for change in changes)
     depthwise = [change for change in changes if "depthwise" in change.path]
     assert {change.after for change in depthwise} == {kn.MaxNorm(BOUND, axis=(0, 1))}
-    model.compile(sgd(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    # Plain descent: TensorFlow takes as long to trace a momentum for each weight as all the rest.
+    optimizer = keras.optimizers.SGD(0.1)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     draw = np.random.default_rng(0)
     x, y = draw.standard_normal((8, 32, 32, 3)).astype("float32"), np.arange(8) % 3
     model.fit(x, y, batch_size=4, verbose=0)

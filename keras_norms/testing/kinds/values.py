@@ -84,9 +84,12 @@ def idempotent(case, harness):
     """The target once and again, each against its golden value, and how far the last moved."""
     target = harness.make(case)
     expected = case.expected["result"]
-    once = again = target(harness.tensor(case.inputs["w"], case.dtype))
-    for _ in range(case.inputs["times"]):
-        again = target(again)
+    once = target(harness.tensor(case.inputs["w"], case.dtype))
+    again = target(once)
+    # What depends on its argument alone, and has not moved it, will not move it the next time.
+    if not np.array_equal(float64(once), float64(again)):
+        for _ in range(case.inputs["times"] - 1):
+            again = target(again)
     pairs = float64(once)[..., None] * [1.0, 0.0]
     moved = (float64(again), pairs, case.dtype, expected["scale"])
     return [
