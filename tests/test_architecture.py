@@ -21,6 +21,7 @@ ORDER = [
     "numerics",
     "numerics.precision",
     "numerics.groups",
+    "numerics.loops",
     "numerics.norms",
     "numerics.projections",
     "numerics.thresholds",

@@ -10,9 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.numerics.norms import inverse_l2, l2_or_one, rounding, total
-
-_HUGE = float(np.finfo(np.float32).max)
+from keras_norms.numerics.norms import (
+    has_single_entries,
+    l2_or_one,
+    replaced,
+    rounding,
+    total,
+)
 
 
 def onto_l2_ball(w, axes, radius):
@@ -20,22 +24,40 @@ def onto_l2_ball(w, axes, radius):
 
     Finite and feasible for every finite `w`. A group whose norm exceeds the radius by no more than
     rounding counts as feasible, so that a second projection changes nothing. A norm above 1.8e19,
-    whose square overflows float32, makes the group zero.
+    whose square overflows float32, makes the group zero, unless the radius is far from 1 too.
 
     Args:
         w: A tensor of float32 or float64.
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
-    scaled, unit = w, power_of_two_near(radius)
-    if unit != 1:
-        limit = min(1e18 * unit, _HUGE)  # beyond it, squares in units of a tiny radius overflow
-        w = ops.clip(w, -limit, limit)
-        scaled, radius = w / unit, radius / unit
-    # (norm / radius)**2, and exactly 1 for a feasible group.
-    ratio = total(scaled * scaled, axes) * (1 / radius**2)
-    # A power, because TensorFlow's `rsqrt` of 1 is 1 - 2**-23 on processors with AVX-512.
-    return w * ops.threshold(ratio, 1 + rounding(w, axes), 1) ** -0.5
+    if has_single_entries(w, axes):
+        return onto_box(w, -radius, radius)
+    radius = rounded(radius, w)
+    tolerance = rounding(w, axes)
+    if power_of_two_near(radius) == 1:
+        squares = total(w * w, axes)
+        # The square of the radius, although rounded, has the radius as its root: the factor is 1.
+        inside = squares <= radius**2 * (1 + tolerance)
+        return w * (radius / ops.sqrt(replaced(squares, inside, radius**2)))
+    # The square of such a radius would leave float32, so norms are taken in units of the largest.
+    largest = peak(w, axes)
+    direction = w / largest
+    norm = ops.sqrt(total(direction * direction, axes))
+    inside = norm <= radius * (1 + tolerance / 2) / largest
+    return ops.where(inside, w, direction * (radius / norm))
+
+
+# The largest number of float32 whose inverse is not subnormal. JAX multiplies by the inverse of a
+# divisor, and takes subnormal numbers for zero.
+_LARGEST_DIVISOR = 2.0**126
+
+
+def peak(w, axes):
+    """About the largest absolute value of each group, and 1 for a zero group: a safe divisor."""
+    largest = ops.amax(ops.abs(w), axis=axes, keepdims=True)
+    largest = replaced(largest, largest > _LARGEST_DIVISOR, _LARGEST_DIVISOR)
+    return replaced(largest, largest == 0, 1)
 
 
 def power_of_two_near(radius):
@@ -44,15 +66,21 @@ def power_of_two_near(radius):
     return 1 if abs(exponent) < 48 else 2.0**exponent
 
 
+def rounded(number, w):
+    """A Python number that is the nearest to `number` in the dtype of `w`."""
+    return float(np.asarray(number, keras.backend.standardize_dtype(w.dtype)))
+
+
 def onto_unit_sphere(w, axes):
     """Nearest groups of Euclidean norm 1: `w / norm`. A zero group stays zero."""
-    return w * inverse_l2(w, axes)
+    return w * (1 / l2_or_one(w, axes))
 
 
 def onto_shell(w, axes, min_value, max_value, rate=1.0):
     """Groups moved by `rate` of the way to the nearest norm in [min_value, max_value].
 
-    `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. A zero group stays zero.
+    `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. A zero group stays zero, as
+    does one whose squares underflow.
 
     Args:
         w: A tensor of float32 or float64.
@@ -61,11 +89,13 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         max_value: The largest norm, not below `min_value`.
         rate: A Python number in [0, 1].
     """
-    norm = l2_or_one(w, axes)
-    factor = clip(norm, min_value, max_value) / norm
+    squares = total(w * w, axes)
+    is_zero = squares == 0
+    norm = ops.sqrt(replaced(squares, is_zero, 1))
+    factor = replaced(clip(norm, min_value, max_value) / norm, is_zero, 1)
     if rate != 1:
         # Rounded first, so that (1 - rate) + rate is exactly 1 for a feasible group.
-        rate = float(np.asarray(rate, keras.backend.standardize_dtype(w.dtype)))
+        rate = rounded(rate, w)
         factor = (1 - rate) + rate * factor
     return w * factor
 
@@ -89,6 +119,6 @@ def onto_box(w, low, high):
         low: A Python number, -inf for no lower bound.
         high: A Python number, not below `low`, inf for no upper bound.
     """
-    # Tensors, because `ops.where` and `ops.clip` round a Python number to float32 on PyTorch.
-    least, most = (ops.convert_to_tensor(bound, dtype=w.dtype) for bound in (low, high))
-    return ops.where(w > high, most, ops.where(w < low, least, w))
+    if hasattr(w, "clamp"):  # PyTorch: one pass in place of four
+        return w.clamp(low, high)
+    return replaced(replaced(w, w < low, low), w > high, high)

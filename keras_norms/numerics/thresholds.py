@@ -8,13 +8,18 @@ R^n", JOTA 50, 1986; Condat, "Fast projection onto the simplex and the l1 ball",
 2016.
 """
 
+import math
+
 from keras import ops
 
-from keras_norms.numerics.norms import rounding, total
+from keras_norms.numerics.loops import repeat_while
+from keras_norms.numerics.norms import rounding, signed_total, total
 from keras_norms.numerics.projections import power_of_two_near
 
 # Far more than Newton needs: 5 to 12 steps on random weights, 40 on the worst that we could build.
 _MOST_STEPS = 100
+# Two left a million entries where a second projection still changed bits.
+_CORRECTIONS = 3
 
 
 def onto_simplex(w, axes, radius):
@@ -25,13 +30,17 @@ def onto_simplex(w, axes, radius):
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
-    if _empty(w, axes):
+    if any(w.shape[a] == 0 for a in axes):
         raise ValueError(
             f"A group without entries cannot sum to {radius}. Received: shape={tuple(w.shape)}"
         )
-    off = ops.abs(total(w, axes) - radius)
-    feasible = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (off <= rounding(w, axes) * radius)
-    return ops.where(feasible, w, _lowered(w, axes, radius))
+    if 0 in tuple(w.shape):
+        return w
+    sums = signed_total(w, axes)
+    feasible = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (
+        ops.abs(sums - radius) <= _tolerance(w, axes) * radius
+    )
+    return _with_nan(ops.where(feasible, w, _lowered(w, axes, radius)), sums)
 
 
 def onto_l1_ball(w, axes, radius):
@@ -45,54 +54,76 @@ def onto_l1_ball(w, axes, radius):
     Source: Duchi, Shalev-Shwartz, Singer, Chandra, "Efficient projections onto the l1-ball for
     learning in high dimensions", ICML 2008.
     """
-    if _empty(w, axes):
+    if 0 in tuple(w.shape):
         return w
     sizes = ops.abs(w)
+    sums = total(sizes, axes)
     # As for the other balls, a group that exceeds the radius by rounding alone is feasible.
-    feasible = total(sizes, axes) <= radius * (1 + rounding(w, axes))
-    return ops.where(feasible, w, ops.sign(w) * _lowered(sizes, axes, radius))
+    feasible = sums <= radius * (1 + _tolerance(w, axes))
+    projected = ops.where(feasible, w, ops.sign(w) * _lowered(sizes, axes, radius))
+    return _with_nan(projected, sums)
 
 
-def _empty(w, axes):
-    return any(w.shape[a] == 0 for a in axes)
+def _tolerance(w, axes):
+    """The largest relative error of a sum that still counts as feasible.
+
+    A group of n entries whose sum is off has 1/sqrt(n) of that as its distance from the set, so the
+    sum may be off by more than the distance, `rounding`. TensorFlow's sums can be off by 4 times
+    that where one entry is much larger than all others.
+    """
+    size = math.prod([w.shape[a] for a in axes])
+    return rounding(w, axes) * min(4, math.sqrt(size))
+
+
+def _with_nan(projected, sums):
+    """A group with NaN as NaN as a whole: comparisons and maxima may lose it, sums do not."""
+    return ops.where(ops.isnan(sums), sums, projected)
 
 
 def _lowered(v, axes, radius):
     """`max(v - theta, 0)`, with theta such that each group sums to `radius`."""
     unit = power_of_two_near(radius)
-    # Entries are measured from their group's largest, so that a large theta costs them no digits.
-    # Those that are more than the radius below it end at zero.
-    below = (v - ops.amax(v, axis=axes, keepdims=True)) / unit
     radius = radius / unit
-    parts = ops.relu(below - _theta(below, axes, radius, -radius))
-    # The same again, because numbers near zero are finer than those near the radius: with a million
-    # small entries beside a large one, the error of the first theta would add up.
-    parts = ops.relu(parts - _theta(parts, axes, radius, 0.0))
-    # Newton's method stops below the root, because of rounding. This last step goes to the root.
-    kept = ops.sign(parts)
-    off = (total(parts, axes) - radius) / ops.threshold(total(kept, axes), 0, 1)
-    return ops.relu(parts - kept * off) * unit
+    # The search measures entries from their group's largest, so that a large theta costs no digits.
+    # Those that are more than the radius below it end at zero.
+    top = ops.amax(v, axis=axes, keepdims=True)
+    found = _theta((v - top) / unit, axes, radius)
+    # What is left is measured from theta itself. There, differences of the original entries are
+    # exact, and small entries beside a large one keep their digits.
+    theta = top + found * unit
+    off = found - (theta - top) / unit  # what rounding theta has cost
+    left = (v - theta) / unit
+    for _ in range(_CORRECTIONS):
+        parts = ops.relu(left - off)
+        off = off + (total(parts, axes) - radius) / _count(parts, axes)
+    return ops.relu(left - off) * unit
 
 
-def _theta(v, axes, radius, start):
-    """A theta at or just below the root, by Newton's method from `start`, which lies below it.
+def _count(parts, axes):
+    """How many entries of each group are positive, and 1 if none is: a safe divisor."""
+    return ops.threshold(total(ops.sign(parts), axes), 0, 1)
+
+
+def _theta(v, axes, radius):
+    """A theta at or just below the root, by Newton's method from below.
 
     A step beyond the root would set entries to zero for good. So each sum is taken to be as small
     as rounding allows, and the steps end where it no longer exceeds the radius.
+
+    Args:
+        v: Entries of which the largest of each group is 0.
+        axes: The axes inside a group.
+        radius: What the group is to sum to.
     """
     least = 1 - rounding(v, axes)
 
-    def step(theta):
+    def step(theta, before):
         parts = ops.relu(v - theta)
-        count = ops.threshold(total(ops.sign(parts), axes), 0, 1)
-        return (total(parts, axes) * least - radius) / count
+        more = (total(parts, axes) * least - radius) / _count(parts, axes)
+        return theta + ops.relu(more), theta
 
     def unfinished(theta, before):
         return ops.any(theta > before)
 
-    def newton(theta, before):
-        return theta + ops.relu(step(theta)), theta
-
-    before = ops.full_like(ops.amax(v, axis=axes, keepdims=True), start)
-    theta = before + ops.relu(step(before))
-    return ops.while_loop(unfinished, newton, (theta, before), maximum_iterations=_MOST_STEPS)[0]
+    start = ops.full_like(ops.amax(v, axis=axes, keepdims=True), -radius)
+    return repeat_while(unfinished, step, step(start, start), _MOST_STEPS)[0]
