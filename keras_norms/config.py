@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import sys
 
 import keras
 import numpy as np
@@ -95,7 +96,13 @@ def _real(name, value, words, low, high):
     # An integer stays one, as in Keras' configs, unless it is too large for a backend's integers.
     if isinstance(value, numbers.Integral) and -(2**31) < int(value) < 2**31:
         return int(value)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(
+            f"`{name}` must not exceed the largest float, {sys.float_info.max:.2g}. "
+            f"Received: {name}=an integer of {len(str(value))} digits"
+        ) from None
 
 
 def check_ascending(constraint):

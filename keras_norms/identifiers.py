@@ -16,6 +16,19 @@ def _snake_case(name):
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
+def from_config(config, classes, custom_objects=None):
+    """The object that a config stands for.
+
+    A name stands for one of the classes here, unless the config says that it comes from a module
+    which is neither ours nor Keras'.
+    """
+    module = config.get("module") if isinstance(config, dict) else None
+    is_foreign = module and module.partition(".")[0] not in ("keras", "keras_norms", "builtins")
+    return keras.saving.deserialize_keras_object(
+        config, custom_objects=custom_objects, module_objects=None if is_foreign else classes
+    )
+
+
 def find_setting(identifier, classes, kind):
     """The object that `identifier` stands for.
 
@@ -29,7 +42,7 @@ def find_setting(identifier, classes, kind):
         TypeError: If `identifier` is none of these.
     """
     if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier, module_objects=classes)
+        identifier = from_config(identifier, classes)
     elif isinstance(identifier, str):
         if identifier not in classes:
             raise ValueError(

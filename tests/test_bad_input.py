@@ -19,6 +19,8 @@ NAN, INF = float("nan"), float("inf")
             "`max_value` must be positive and finite. Received: max_value=-1",
         ),
         (lambda: kn.MaxNorm(0), ValueError, "Received: max_value=0"),
+        (lambda: kn.Clip(0, 10**400), ValueError, "Received: max_value=an integer of 401 digits"),
+        (lambda: kn.L1() + kn.MaxNorm(), TypeError, "Received: MaxNorm.*, a constraint"),
         (lambda: kn.MaxNorm(NAN), ValueError, "Received: max_value=nan"),
         (lambda: kn.MaxNorm(INF), ValueError, "Received: max_value=inf"),
         (lambda: kn.MaxNorm(1e300), ValueError, r"Received: max_value=1e\+300"),
@@ -140,11 +142,15 @@ W = np.ones((3, 4), "float32")
         (lambda: kn.MaxNorm()([[1, 2]]), TypeError, "Received: dtype=int64"),
         (lambda: kn.MaxNorm()("weights"), TypeError, "Received: dtype=<U7"),
         (
-            lambda: kn.L2()(W.astype("int32")),
+            lambda: kn.L2()(W > 0),
             TypeError,
-            "Regularized values must be floating-point.* Received: dtype=int32",
+            "Regularized values must be floating-point.* Received: dtype=bool",
         ),
-        (lambda: kn.BatchMean("l1")(W.astype("int8")), TypeError, "Received: dtype=int8"),
+        (lambda: kn.BatchMean("l1")(W > 0), TypeError, "Received: dtype=bool"),
+        (
+            lambda: kn.MaxNorm()(keras.KerasTensor((None, 3))),
+            *(ValueError, r"shape of weights must be known. Received: shape=\(None, 3\)"),
+        ),
         (
             lambda: kn.OrthogonalRegularizer()(np.float32(3)),
             ValueError,

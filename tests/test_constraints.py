@@ -9,7 +9,7 @@ from keras import ops
 
 import keras_norms as kn
 from keras_norms.numerics.norms import total
-from keras_norms.testing.backends import compiled
+from keras_norms.testing.backends import compiled, gradient
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
 RADIAL = [kn.MaxNorm(1.5), kn.UnitNorm(), kn.MinMaxNorm(0.5, 1.5)]
@@ -199,6 +199,46 @@ def test_long_sums_are_accurate_outside_xla_too(shape, axes, value):
     ulps = np.abs(numpy(total(tensor(x), axes)) - exact) / np.spacing(np.float32(exact))
     # In units of the sum: twice what the norm may have, because the root halves the error.
     assert ulps.max() <= 2 * (4 + math.log2(length))
+
+
+@pytest.mark.parametrize("length", [257, 521, 4099, 8191, 10007, 65536])
+@pytest.mark.parametrize("place", ["leading", "middle", "trailing"])
+def test_no_length_and_no_compiler_spoils_a_sum(length, place):
+    """XLA may merge runs, and a length without divisors leaves a rest."""
+    shape, axes = {
+        "leading": ((length, 4), (0,)),
+        "middle": ((2, length, 4), (1,)),
+        "trailing": ((4, length), (1,)),
+    }[place]
+    column = (np.array([3, 4.11, 4.83, 5.79]) / np.sqrt(length)).astype("float32")
+    x = np.broadcast_to(column[:, None] if place == "trailing" else column, shape)
+    exact = length * np.float64(column)
+    for function in (lambda w: total(w, axes), compiled(lambda w: total(w, axes))):
+        found = np.asarray(ops.convert_to_numpy(function(tensor(np.ascontiguousarray(x)))))
+        error = np.abs(found.reshape(-1, 4) - exact) / exact / 2.0**-23
+        assert error.max() <= 2 * (4 + math.log2(length)), error.max()
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [kn.MaxNorm(1.0), kn.UnitNorm(), kn.MinMaxNorm(0.5, 1.0), kn.MaxNorm(1.0, ord=1), kn.Simplex()],
+    ids=repr,
+)
+def test_nan_fills_its_group_and_no_other(constraint):
+    """`ops.threshold(nan, ...)` is the value on TensorFlow and JAX, and NaN on PyTorch."""
+    w = np.array([[np.nan, 3.0], [4.0, 4.0], [0.25, 0.0]], "float32")
+    for function in (constraint, compiled(constraint, one_graph=False)):
+        got = numpy(function(tensor(w)))
+        assert np.isnan(got[:, 0]).all()
+        np.testing.assert_array_equal(got[:, 1:], numpy(constraint(tensor(w[:, 1:]))))
+
+
+@pytest.mark.parametrize("size", [1e-13, 1e-17, 1e-15])
+def test_the_gradient_of_a_tiny_group_is_finite(size):
+    w = tensor(np.array([[size], [0.0]], "float32"))
+    slope = numpy(gradient(lambda x: ops.sum(kn.UnitNorm()(x)), w))
+    assert np.isfinite(slope).all()
+    np.testing.assert_allclose(numpy(kn.UnitNorm()(w))[:, 0], [1, 0], rtol=2.0**-23)
 
 
 FEASIBLE = [

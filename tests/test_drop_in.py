@@ -126,3 +126,22 @@ def test_an_unfinished_class_says_what_it_lacks():
         Nothing()(np.ones(2, "float32"))
     with pytest.raises(NotImplementedError, match="must define `compute_penalty"):
         regularizers.Regularizer()(np.ones(2, "float32"))
+
+
+def test_a_class_of_another_package_is_not_taken_for_ours():
+    """Only a name without a module, or one of Keras' or ours, stands for a class here."""
+
+    class MaxNorm(keras.constraints.Constraint):
+        def get_config(self):
+            return {}
+
+    config = keras.saving.serialize_keras_object(MaxNorm())
+    with pytest.raises((TypeError, ValueError)):
+        constraints.deserialize(config)
+    found = constraints.deserialize(config, custom_objects={"MaxNorm": MaxNorm})
+    assert type(found) is MaxNorm
+    assert constraints.get({"class_name": "MaxNorm", "config": {}}) == constraints.MaxNorm()
+
+
+def test_an_order_may_be_a_number_of_numpy():
+    assert constraints.MaxNorm(ord=np.int64(1)) == constraints.MaxNorm(ord=1)

@@ -80,6 +80,15 @@ class NoCastBack(Broken):
 
 
 @dataclasses.dataclass(frozen=True)
+class LosesNaN(Broken):
+    """A group with NaN in it is taken for one that is inside."""
+
+    def compute_projection(self, w, axes):
+        norm = ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
+        return w / ops.where(norm > 1, norm, ops.ones_like(norm))
+
+
+@dataclasses.dataclass(frozen=True)
 class Forgets(Broken):
     def compute_projection(self, w, axes):
         return w
@@ -99,6 +108,7 @@ class Forgets(Broken):
         (Rescaled(), {"nearest"}),
         (NoCastBack(), {"shape_and_dtype"}),
         (Forgets(), {"config_survives"}),
+        (LosesNaN(), {"nan_stays_in_its_group"}),
     ],
 )
 def test_a_broken_class_breaks_its_laws(target, broken):

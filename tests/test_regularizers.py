@@ -159,7 +159,12 @@ def test_sums_take_penalties_of_keras_and_of_batches():
     x = np.array([[3.0, -4.0], [0.0, 1.0]], "float32")
     both = sum([kn.L1(0.5), keras.regularizers.L2(0.5), kn.BatchMean(kn.L1(1.0))])
     assert isinstance(both, kn.Sum)
-    assert float(both.value(x)) == 0.5 * 8 + 0.5 * 26 + 8 / 2
+    # What enters the loss: Keras divides the first two by the batch size, too, or none of them.
+    per_batch = 2 if DIVIDES_ACTIVITY_PENALTIES else 1
+    assert float(both.value(x)) == (0.5 * 8 + 0.5 * 26) / per_batch + 8 / 2
+    layer = keras.layers.Identity(activity_regularizer=both)
+    layer(ops.convert_to_tensor(x))
+    assert float(layer.losses[0]) == float(both.value(x))
     # Keras' own on either side, and half precision, which Keras' own would overflow.
     for penalty in (
         keras.regularizers.L2(1e-4) + kn.L1(0.0),
@@ -181,3 +186,48 @@ def test_a_sum_as_activity_penalty_divides_once():
     np.testing.assert_allclose(
         float(ops.convert_to_numpy(layer.losses[0])), (3 if divided else 12) + 18, rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("floatx", ["float16", "bfloat16"])
+def test_under_half_floatx_losses_have_its_dtype(floatx):
+    """TensorFlow adds penalties to a loss of floatx, and takes no other dtype."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(floatx)
+    try:
+        penalty = kn.L2(1e-3) + kn.BatchMean("l1")
+        layer = keras.layers.Dense(4, kernel_regularizer=kn.L2(1e-3), activity_regularizer=penalty)
+        model = keras.Sequential([keras.layers.Input((3,)), layer])
+        model.compile("sgd", "mse")
+        model.fit(np.ones((8, 3)), np.ones((8, 4)), verbose=0)
+        for loss in model.losses:
+            assert keras.backend.standardize_dtype(loss.dtype) == floatx
+    finally:
+        keras.config.set_floatx(before)
+
+
+def test_a_factor_of_zero_is_no_penalty_even_of_what_overflows():
+    for penalty in (kn.L1(0.0), kn.L2(0.0), kn.L1L2(0.0, 0.0)):
+        assert float(penalty(np.full(3, 1e38, "float32"))) == 0
+
+
+def test_outputs_may_be_integers():
+    """Keras takes them too, but makes its factor an integer, so that the penalty is 0."""
+    x = np.array([[1, -2], [3, 0]], "int32")
+    assert float(kn.L2(0.5)(x)) == 7
+    layer = keras.layers.Identity(activity_regularizer=kn.BatchMean("l1"), dtype="int32")
+    layer(ops.convert_to_tensor(x))
+    assert float(layer.losses[0]) == pytest.approx(0.03)
+
+
+def test_members_of_keras_stay_those_of_keras():
+    for penalty in (kn.BatchMean(keras.regularizers.L1(0.5)), kn.L2() + keras.regularizers.L1(0.5)):
+        restored = type(penalty).from_config(penalty.get_config())
+        kinds = [
+            {
+                type(part)
+                for part in getattr(each, "regularizers", [getattr(each, "regularizer", 0)])
+            }
+            for each in (penalty, restored)
+        ]
+        assert kinds[0] == kinds[1]
+        assert keras.regularizers.L1 in kinds[0]

@@ -1,6 +1,8 @@
 """The simplex and the L1 ball at sizes that no golden case can hold, against other methods."""
 
 import itertools
+import pathlib
+import resource
 from fractions import Fraction
 
 import numpy as np
@@ -67,6 +69,74 @@ def test_a_million_entries(name, total):
         signs = np.sign(v) if isinstance(constraint, kn.MaxNorm) else 1
         assert np.abs(got - signs * wanted).max() <= 4 * np.spacing(np.float32(total))
         assert abs(np.abs(got).sum() / total - 1) <= 1e-6
+
+
+def families(n, draw):
+    """What is hard for a threshold: ties, tails, offsets, and small entries beside large ones."""
+    places = np.arange(1, n + 1.0)
+    yield "normal", draw.standard_normal(n)
+    yield "equal", np.full(n, 0.37)
+    yield "two values", np.where(draw.random(n) < 0.5, 0.2, 0.7)
+    yield "geometric", 0.9**places
+    yield "one over n", 1 / places
+    yield "one over n squared", 1 / places**2
+    yield "an offset of 1e4", 1e4 + draw.random(n)
+    yield "an offset of 1e6", 1e6 + draw.random(n)
+    yield "lognormal", np.exp(4 * draw.standard_normal(n))
+    yield "heavy tails", draw.standard_cauchy(n)
+    for small in (1e-9, 3e-8, 1e-7, 1e-6, 1e-3):
+        yield f"one beside many of {small}", np.r_[1 - 2.7e-5, np.full(n, small)]
+    yield "one beside many that share a part", np.r_[0.9, draw.random(n) * 2 / n]
+    yield "one of 1e4 beside many", np.r_[1e4, draw.random(n)]
+    yield "two scales", np.r_[1e-4 * draw.standard_normal(n), 1e4 * draw.standard_normal(n)]
+
+
+@pytest.mark.parametrize("total", [1e-3, 0.7, 30.0, 1e4])
+@pytest.mark.parametrize("n", [1, 2, 33, 1000, 10007])
+def test_the_error_of_all_entries_together(n, total):
+    """At most (4 + log2(n)) eps of the total in the 2-norm; a second projection changes no bit."""
+    for name, v in families(n, np.random.default_rng(n)):
+        v = v.astype("float32")
+        allowed = (4 + np.log2(len(v))) * 2.0**-23 * total
+        for constraint, given, signs in (
+            (kn.Simplex(total), v, 1),
+            (kn.MaxNorm(total, ord=1), np.abs(v), np.sign(v)),
+        ):
+            got = numpy(constraint(column(v)))
+            if isinstance(constraint, kn.MaxNorm) and given.sum(dtype="float64") <= total:
+                np.testing.assert_array_equal(got, v, err_msg=name)
+                continue
+            error = np.linalg.norm(got - signs * nearest_by_sorting(given, total))
+            assert error <= allowed, f"{name}: {error} > {allowed}"
+            again = numpy(constraint(column(got)))
+            np.testing.assert_array_equal(again, got, err_msg=name)
+
+
+def nearest_by_sorting(v, total):
+    """The nearest point of the simplex, in the 64 bits that a long double has."""
+    falling = np.sort(v.astype("longdouble"))[::-1]
+    excess = np.cumsum(falling - falling[0]) + total * np.longdouble(-1)
+    counts = np.arange(1, len(v) + 1)
+    last = np.nonzero((falling - falling[0]) * counts > excess)[0][-1]
+    theta = excess[last] / counts[last]
+    return np.maximum((v.astype("longdouble") - falling[0]) - theta, 0).astype("float64")
+
+
+def test_eager_calls_leave_nothing_behind():
+    """Under JAX, each `ops.while_loop` of an eager call keeps 4 MB of compiled program."""
+    w = ops.convert_to_tensor(RNG.standard_normal((64, 32)).astype("float32"))
+    calls = [kn.Simplex(1.0).project, kn.MaxNorm(1.0, ord=1).excess]
+    for call in calls:
+        call(w)
+    before = resident_megabytes()
+    for call in calls * 50:
+        call(w)
+    assert resident_megabytes() - before < 50
+
+
+def resident_megabytes():
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 @pytest.mark.parametrize("seed", range(5))

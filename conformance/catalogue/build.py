@@ -25,7 +25,7 @@ class Subject:
     penalty: bool = False  # whether it returns one number, in float32 at least
     axis: object = 0  # its default axis: the entries along it make one entry of the result
     rounds: bool = True  # whether its results are rounded at all
-    scale: str = "entry"  # an error is measured in ulp of each "entry", or of the "largest" one
+    scale: str = "entry"  # of an error: see keras_norms/testing/scores.py
     moves: int = 0  # how many ulp a second application may move an entry
     loops: bool = False  # whether it iterates: slow to compile, and no single graph under PyTorch
     slope: bool = True  # whether there are cases about its gradient

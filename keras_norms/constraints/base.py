@@ -154,4 +154,8 @@ class Constraint(Setting, keras.constraints.Constraint):
 
     def _map(self, function, w):
         w, dtype = lift(w)
+        if None in tuple(w.shape):
+            raise ValueError(
+                f"The shape of weights must be known. Received: shape={tuple(w.shape)}"
+            )
         return lower(function(w, self.group_axes(len(w.shape))), dtype)

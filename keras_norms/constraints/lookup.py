@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_norms.identifiers import find_setting
+from keras_norms.identifiers import find_setting, from_config
 
 # `__init__.py` fills this. `Chain` needs `get`, so the classes cannot be imported here.
 CLASSES: dict[str, type] = {}
@@ -50,6 +50,4 @@ def deserialize(config, custom_objects=None):
     >>> constraints.deserialize(constraints.serialize(constraints.MaxNorm(3.0)))
     MaxNorm(max_value=3.0, axis=0, ord=2)
     """
-    return keras.saving.deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=CLASSES
-    )
+    return from_config(config, CLASSES, custom_objects)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from typing import final
 
 import keras
@@ -26,7 +27,7 @@ _ORDERS = {1: 1, 2: 2, "inf": "inf", math.inf: "inf"}  # JSON has no infinity
 
 
 def _order(name, value):
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool) and value in _ORDERS:
+    if isinstance(value, (numbers.Real, str)) and not isinstance(value, bool) and value in _ORDERS:
         return _ORDERS[value]
     raise ValueError(f'`{name}` must be 1, 2 or "inf". Received: {name}={value!r}')
 

@@ -2,7 +2,7 @@
 
 float16 and bfloat16 are cast up once on entry. A constraint casts its result back; a
 regularizer returns the float32 (or float64) scalar as it is, because 300**2 already
-overflows float16.
+overflows float16, unless all losses of Keras have half precision.
 """
 
 import keras
@@ -36,6 +36,22 @@ def lift(x, name="Weights"):
     if dtype not in _HALF:
         raise _wrong_dtype(name, dtype)
     return ops.cast(x, "float32"), dtype
+
+
+def lift_numbers(x):
+    """`x` as a tensor of float32 or float64. A layer may also return integers, made floats here.
+
+    Raises:
+        TypeError: If `x` holds neither floating-point numbers nor integers.
+    """
+    if "int" in keras.backend.standardize_dtype(getattr(x, "dtype", "float32")):
+        x = ops.cast(x, keras.config.floatx())
+    return lift(x, "Regularized values")[0]
+
+
+def lower_to_floatx(x):
+    """A penalty in the dtype of Keras' losses where that is a half-precision one."""
+    return ops.cast(x, keras.config.floatx()) if keras.config.floatx() in _HALF else x
 
 
 def lower(x, dtype):

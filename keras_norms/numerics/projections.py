@@ -41,9 +41,8 @@ def onto_l2_ball(w, axes, radius):
         inside = squares <= radius**2 * (1 + tolerance)
         return w * (radius / ops.sqrt(replaced(squares, inside, radius**2)))
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
-    largest = peak(w, axes)
-    direction = w / largest
-    norm = ops.sqrt(total(direction * direction, axes))
+    direction, largest = _in_units_of_peak(w, axes)
+    norm = l2_or_one(direction, axes)
     inside = norm <= radius * (1 + tolerance / 2) / largest
     return ops.where(inside, w, direction * (radius / norm))
 
@@ -53,11 +52,15 @@ def onto_l2_ball(w, axes, radius):
 _LARGEST_DIVISOR = 2.0**126
 
 
-def peak(w, axes):
-    """About the largest absolute value of each group, and 1 for a zero group: a safe divisor."""
+def _in_units_of_peak(w, axes):
+    """Each group divided by its largest absolute value, or about so, and the divisor.
+
+    A zero group is divided by 1.
+    """
     largest = ops.amax(ops.abs(w), axis=axes, keepdims=True)
     largest = replaced(largest, largest > _LARGEST_DIVISOR, _LARGEST_DIVISOR)
-    return replaced(largest, largest == 0, 1)
+    largest = replaced(largest, largest == 0, 1)
+    return w / largest, largest
 
 
 def power_of_two_near(radius):
@@ -80,7 +83,8 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
     """Groups moved by `rate` of the way to the nearest norm in [min_value, max_value].
 
     `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. A zero group stays zero, as
-    does one whose squares underflow.
+    does one whose squares underflow. A norm above 1.8e19, whose square overflows float32, makes the
+    group zero, unless a bound is far from 1 too.
 
     Args:
         w: A tensor of float32 or float64.
@@ -89,13 +93,21 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         max_value: The largest norm, not below `min_value`.
         rate: A Python number in [0, 1].
     """
+    if rate != 1:
+        # Rounded first, so that (1 - rate) + rate is exactly 1 for a feasible group.
+        rate = rounded(rate, w)
+    if any(bound != 0 and power_of_two_near(bound) != 1 for bound in (min_value, max_value)):
+        direction, largest = _in_units_of_peak(w, axes)
+        size = l2_or_one(direction, axes)
+        norm = largest * size
+        moved = direction * (clip(norm, min_value, max_value) / size)
+        inside = (norm >= min_value) & (norm <= max_value)
+        return ops.where(inside, w, moved if rate == 1 else (1 - rate) * w + rate * moved)
     squares = total(w * w, axes)
     is_zero = squares == 0
     norm = ops.sqrt(replaced(squares, is_zero, 1))
     factor = replaced(clip(norm, min_value, max_value) / norm, is_zero, 1)
     if rate != 1:
-        # Rounded first, so that (1 - rate) + rate is exactly 1 for a feasible group.
-        rate = rounded(rate, w)
         factor = (1 - rate) + rate * factor
     return w * factor
 

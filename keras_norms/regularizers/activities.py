@@ -8,8 +8,7 @@ from keras import ops
 
 from keras_norms.config import parameter
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
-from keras_norms.numerics.precision import lift
-from keras_norms.regularizers.base import Regularizer
+from keras_norms.regularizers.base import Regularizer, loss_of
 from keras_norms.regularizers.lookup import get
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -44,19 +43,15 @@ class ActivityRegularizer(Regularizer):
         """None: a weight has no batch."""
         return None
 
-    def __call__(self, x):
-        """What Keras turns into `value(x)`: times the batch size if Keras divides by that.
+    def compute_loss(self, x):
+        """What Keras turns into the penalty: times the batch size if Keras divides by that.
 
         Args:
             x: A layer's output, with the batch as its first axis. A scalar is a batch
                 of one, which Keras does not divide either.
-
-        Raises:
-            TypeError: If `x` does not hold floating-point numbers.
         """
-        x, _ = lift(x, "Regularized values")
-        value = self.value(x)
-        return value * batch_size(x, value.dtype) if DIVIDES_ACTIVITY_PENALTIES else value
+        penalty = self.compute_penalty(x)
+        return penalty * batch_size(x, penalty.dtype) if DIVIDES_ACTIVITY_PENALTIES else penalty
 
 
 def batch_size(x, dtype):
@@ -107,11 +102,16 @@ class BatchMean(ActivityRegularizer):
         """One of a sum of squares."""
         return [cls("l2")]
 
+    @classmethod
+    def from_config(cls, config):
+        """The object that `get_config` made `config` from. A regularizer of Keras stays Keras'."""
+        return cls(keras.saving.deserialize_keras_object(config["regularizer"]))
+
     def for_weights(self):
         """The regularizer whose penalty is divided here."""
         return self.regularizer
 
     def compute_penalty(self, x):
         """The penalty of all outputs, divided by the batch size."""
-        total = self.regularizer(x)
+        total = loss_of(self.regularizer, x)
         return total / batch_size(x, total.dtype)

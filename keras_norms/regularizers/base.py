@@ -3,9 +3,10 @@
 import dataclasses
 
 import keras
+from keras import ops
 
 from keras_norms.config import nonnegative, parameter
-from keras_norms.numerics.precision import lift
+from keras_norms.numerics.precision import lift_numbers, lower_to_floatx
 from keras_norms.regularizers.lookup import CLASSES
 from keras_norms.setting import Setting
 
@@ -17,6 +18,16 @@ def factor(default):
         return nonnegative(name, default if value is None else value)
 
     return parameter(check, default, is_factor=True)
+
+
+def loss_of(regularizer, x):
+    """What a regularizer of any make returns for `x`, a tensor of float32 or float64, in its dtype.
+
+    A call of ours would round it to `floatx`.
+    """
+    if isinstance(regularizer, Regularizer):
+        return regularizer.compute_loss(x)
+    return ops.cast(regularizer(x), x.dtype)
 
 
 class Regularizer(Setting, keras.regularizers.Regularizer):
@@ -38,7 +49,7 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
     >>> float(Mean()([1.0, 3.0]))
     2.0
 
-    The sum of penalties is a penalty; `sum([a, b])` works, and so do Keras' own:
+    The sum of penalties is a penalty, of which one may be Keras' own:
     >>> import keras_norms as kn
     >>> kn.L1(0.1) + kn.L2(0.2)
     Sum(L1(l1=0.1), L2(l2=0.2))
@@ -56,17 +67,28 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         """The penalty as Keras adds it to the loss: a float32 or float64 scalar.
 
         Args:
-            x: A `keras.Variable`, tensor or array of floating-point numbers, of any shape:
-                weights, or a layer's output with the batch as its first axis.
+            x: A `keras.Variable`, tensor or array of numbers, of any shape: weights, or a
+                layer's output with the batch as its first axis.
 
         Raises:
-            TypeError: If `x` does not hold floating-point numbers.
+            TypeError: If `x` does not hold real numbers.
+
+        It is computed in float32 at least. If `keras.config.floatx()` is float16 or bfloat16,
+        TensorFlow adds losses of that dtype only, so it is returned in it.
         """
-        return self.value(x)
+        return lower_to_floatx(self.compute_loss(lift_numbers(x)))
 
     def value(self, x):
         """The penalty itself, without what a call does to make up for a division by Keras."""
-        x, _ = lift(x, "Regularized values")
+        return self.compute_penalty(lift_numbers(x))
+
+    def compute_loss(self, x):
+        """What a call returns, before it is rounded to `floatx`: by default, the penalty.
+
+        Arguments and result are those of `compute_penalty`.
+        """
+        if type(self).__call__ is not Regularizer.__call__:
+            return self(x)
         return self.compute_penalty(x)
 
     def compute_penalty(self, x):

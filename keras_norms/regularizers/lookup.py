@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_norms.identifiers import find_setting
+from keras_norms.identifiers import find_setting, from_config
 
 # `__init__.py` fills this. `Sum` and `BatchMean` need `get`, so they cannot be imported here.
 CLASSES: dict[str, type] = {}
@@ -55,6 +55,4 @@ def deserialize(config, custom_objects=None):
     >>> regularizers.deserialize(regularizers.serialize(regularizers.L2(0.1)))
     L2(l2=0.1)
     """
-    return keras.saving.deserialize_keras_object(
-        config, custom_objects=custom_objects, module_objects=CLASSES
-    )
+    return from_config(config, CLASSES, custom_objects)

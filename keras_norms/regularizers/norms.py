@@ -20,6 +20,11 @@ def _l2(x):
     return ops.sum(x * x)
 
 
+def _times(factor, norm, x):
+    """A factor times a norm. A factor of 0 leaves it out: 0 times infinity would be NaN."""
+    return factor * norm(x) if factor != 0 else ops.zeros((), dtype=x.dtype)
+
+
 @_registered
 @final
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +48,7 @@ class L1(Regularizer):
 
     def compute_penalty(self, x):
         """The sum of absolute values, times the factor."""
-        return self.l1 * _l1(x)
+        return _times(self.l1, _l1, x)
 
 
 @_registered
@@ -69,7 +74,7 @@ class L2(Regularizer):
 
     def compute_penalty(self, x):
         """The sum of squares, times the factor."""
-        return self.l2 * _l2(x)
+        return _times(self.l2, _l2, x)
 
 
 @_registered
@@ -105,6 +110,4 @@ class L1L2(Regularizer):
 
     def compute_penalty(self, x):
         """The sum of both terms."""
-        # A factor of 0 leaves its term out: 0 times an overflowing sum would be NaN.
-        terms = [f * norm(x) for f, norm in ((self.l1, _l1), (self.l2, _l2)) if f != 0]
-        return sum(terms, start=ops.zeros((), dtype=x.dtype))
+        return _times(self.l1, _l1, x) + _times(self.l2, _l2, x)

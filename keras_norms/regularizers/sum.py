@@ -6,8 +6,9 @@ from typing import Any, final
 import keras
 
 from keras_norms.config import parameter
-from keras_norms.numerics.precision import lift
-from keras_norms.regularizers.base import Regularizer
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+from keras_norms.regularizers.activities import batch_size
+from keras_norms.regularizers.base import Regularizer, loss_of
 from keras_norms.regularizers.lookup import get
 from keras_norms.setting import Several
 
@@ -18,6 +19,8 @@ def _term(name, value):
     regularizer = get(value)
     if regularizer is None:
         raise ValueError("A Sum is made of regularizers. Received: None")
+    if isinstance(regularizer, keras.constraints.Constraint):
+        raise TypeError(f"A Sum is made of regularizers. Received: {regularizer!r}, a constraint")
     return regularizer
 
 
@@ -63,12 +66,12 @@ class Sum(Several, Regularizer):
         """No names, because its terms have factors of their own."""
         return ()
 
-    def __call__(self, x):
+    def compute_loss(self, x):
         """The sum of what its terms return when they are called."""
-        x, _ = lift(x, "Regularized values")
-        return sum(each(x) for each in self.regularizers)
+        return sum(loss_of(each, x) for each in self.regularizers)
 
     def compute_penalty(self, x):
-        """The sum of the terms' values."""
-        terms = self.regularizers
-        return sum(r.value(x) if isinstance(r, Regularizer) else r(x) for r in terms)
+        """The sum of its terms; if one of them is for activations, what Keras makes of the sum."""
+        total = self.compute_loss(x)
+        is_divided = self.for_activations and DIVIDES_ACTIVITY_PENALTIES
+        return total / batch_size(x, total.dtype) if is_divided else total

@@ -181,6 +181,21 @@ def nearest(target, w):
         assert product <= _slack(w, z) * size, f"p must be nearest. Received: {product}"
 
 
+def nan_stays_in_its_group(target, w):
+    """NaN in one entry makes its group NaN, or that entry alone; no other group sees it."""
+    if target.has_coupled_groups:
+        return
+    axes = target.group_axes(w.ndim)
+    spoiled = w.copy()
+    spoiled.flat[0] = np.nan
+    hit = np.zeros(w.shape, bool)
+    hit[tuple(slice(None) if a in axes else 0 for a in range(w.ndim))] = True
+    got, without = _project(target, spoiled), _project(target, w)
+    assert np.array_equal(got[~hit], without[~hit]), "NaN must not reach another group"
+    is_elementwise = np.array_equal(got.flat[1:], without.flat[1:]) and np.isnan(got.flat[0])
+    assert is_elementwise or np.isnan(got[hit]).all(), f"must be NaN. Received: {got[hit]}"
+
+
 def non_expansive(target, w):
     """Two projections are no further apart than their arguments, in a convex set."""
     other = (w * np.float32(0.5) + np.float32(0.125)).astype("float32")
@@ -206,7 +221,7 @@ def not_negative(target, w):
 _FOR_BOTH = (pure, jit_equals_eager, config_survives)
 CONSTRAINT_LAWS = (
     *(feasible, idempotent, shape_and_dtype, groups_independent),
-    *(permuting_axes_commutes, finite, *_FOR_BOTH),
+    *(permuting_axes_commutes, finite, nan_stays_in_its_group, *_FOR_BOTH),
 )
 CONVEX_LAWS = (feasible_input_is_identical, nearest, non_expansive)
 PENALTY_LAWS = (scalar, not_negative, *_FOR_BOTH)

@@ -43,14 +43,15 @@ def error_in_ulp(got, exact, dtype, scale="entry"):
         got: A float64 array.
         exact: A float64 array with a last axis of two: the value is their sum.
         dtype: The dtype that the result had.
-        scale: "entry" for ulp of each entry's exact value, "largest" for ulp of the largest one,
-            which is what a threshold or a difference of large terms can promise.
+        scale: "entry" for ulp of each entry's exact value; "largest" for ulp of the largest one,
+            which is what a difference of large terms can promise; "norm" for the Euclidean norm of
+            all errors in ulp of the sum of all magnitudes, for long groups with a given sum.
 
     Returns:
         A float64 array; infinite where a result is not finite though the exact value is.
     """
     with np.errstate(over="ignore"):
-        return _error(got, exact) / ulp(_scale(exact, scale), dtype)
+        return _error(got, exact, scale) / ulp(_scale(exact, scale), dtype)
 
 
 def relative_error(got, exact, dtype, scale="entry"):
@@ -62,19 +63,25 @@ def relative_error(got, exact, dtype, scale="entry"):
     _, smallest = _FORMATS[dtype]
     size = np.maximum(np.abs(_scale(exact, scale)), 2.0**smallest)
     with np.errstate(over="ignore"):
-        return float(np.max(_error(got, exact) / size, initial=0.0))
+        return float(np.max(_error(got, exact, scale) / size, initial=0.0))
 
 
-def _error(got, exact):
-    """The distance of each entry from its exact value, infinite where it is not finite."""
+def _error(got, exact, scale):
+    """The distance of each entry from its exact value, infinite where it is not finite.
+
+    Of the scale "norm", every entry has the distance of all of them.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs((got - exact[..., 0]) - exact[..., 1])
-    return np.where(np.isfinite(error), error, np.inf)
+        error = np.where(np.isfinite(error), error, np.inf)
+        return np.full_like(error, np.sqrt(np.sum(error**2))) if scale == "norm" else error
 
 
 def _scale(exact, scale):
     """The value whose ulp is the unit of each entry's error."""
     high = exact[..., 0]
+    if scale == "norm":
+        return np.sum(np.abs(high))
     return high if scale == "entry" else np.max(np.abs(high), initial=0.0)
 
 

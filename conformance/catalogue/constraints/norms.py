@@ -162,6 +162,20 @@ def magnitudes():
         w, hunts = equal(shape, mpf(9018) / 8192), "a sum of one term after another"
         title = f"a long group of equal entries, axis={axis} on shape {shape}"
         yield MAX_NORM.case("KN-MAXNORM-008", w, title, hunts, {"axis": axis})
+    # Lengths with few divisors, compiled too: XLA may undo what keeps a sum accurate.
+    for axis, shape in (
+        *((0, (length, 2)) for length in (257, 521, 4099, 8191, 10007, 65536)),
+        *((1, (2, length)) for length in (8191, 65536)),
+        *((1, (2, length, 2)) for length in (521, 4099)),
+    ):
+        w = equal(shape, mpf(9018) / 8192)
+        for kind, more in (("forward", {}), ("jit", {"one_graph": True})):
+            title = f"a long group of equal entries, axis={axis} on shape {shape}"
+            hunts = (
+                f"a sum in runs that {'a compiler merges' if more else 'leaves a rest'}: {shape}"
+            )
+            config = {"axis": axis}
+            yield MAX_NORM.case("KN-MAXNORM-008", w, title, hunts, config, kind=kind, **more)
 
 
 def extreme_bounds():
@@ -175,6 +189,18 @@ def extreme_bounds():
     w = of((2, 2), [3 * 2.0**-40, 2.0**-80, 2.0**-38, 0])
     config = {"max_value": 1e-20}
     yield MAX_NORM.case("KN-MAXNORM-005", w, "a bound of 1e-20", "squares that underflow", config)
+    for bound, entries in (
+        (3e-15, [2.0**17, 2.0**16]),
+        (3e14, [1.5 * 2.0**127, 1.25 * 2.0**126]),
+        (1e-3, [2.0**56, -3 * 2.0**54]),
+        (1e-20, [0.125, 0.25]),
+    ):
+        title = (
+            f"a bound of {bound:.0e} far below the entries, {entries[0]:.0e} and {entries[1]:.0e}"
+        )
+        hunts = f"a direction that is lost under a bound of {bound:.0e}"
+        w = of((2, 1), entries)
+        yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, {"max_value": bound})
 
 
 def max_norm_of_other_orders():
@@ -290,6 +316,24 @@ def min_max_norm():
         {"min_value": 1.0, "max_value": 500.0},
         "float16",
     )
+    for config, size in (
+        ({"max_value": 0.5}, 2.0**-77),
+        ({"max_value": 1e30}, 2.0**66),
+        ({"min_value": 1e-25, "max_value": 1e-20}, 2.0**-80),
+    ):
+        bounds = f"{config.get('min_value', 0):.0e} to {config['max_value']:.0e}"
+        yield MIN_MAX_NORM.case(
+            "KN-MINMAXNORM-002",
+            equal((2, 1), size),
+            f"a norm of {size * 2**0.5:.0e} within {bounds} comes back bit for bit",
+            f"squares that leave float32, at {size:.0e}",
+            config,
+            exact=True,
+        )
+    w = of((2, 1), [3 * 2.0**100, 2.0**102])
+    config = {"min_value": 1e20, "max_value": 1e25, "rate": 0.5}
+    hunts = "squares that overflow"
+    yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, "a norm far above 1e25", hunts, config)
     w, title = of((2, 1), [3 * 2.0**-26, 2.0**-24]), "a norm of 1e-7 is raised to 1"
     yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, title, f"{EPSILON}: 0.5", interval)
     yield from breadth(MIN_MAX_NORM, "KN-MINMAXNORM-005", {"min_value": 0.25, "max_value": 0.75})

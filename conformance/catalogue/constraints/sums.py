@@ -1,5 +1,7 @@
 """The cases of the constraints on the sum of each group, which are found by a threshold."""
 
+import dataclasses
+
 from mpmath import mpf
 
 from conformance.catalogue.build import Subject
@@ -71,3 +73,11 @@ def thresholds(subject, requirement, config):
     ):
         w = of((len(entries), 1), entries)
         yield subject.case(requirement, w, f"{title}, {named(config)}", hunts, config)
+    # Each of these is off by less than an ulp of the largest, even if it is lost.
+    yield dataclasses.replace(subject, scale="norm").case(
+        requirement,
+        of((n, 1), [1 - mpf(2.0**-10)] + [mpf(2.0**-25)] * (n - 1)),
+        f"many small entries beside one that is almost the sum, {named(config)}",
+        "entries measured from the largest, which rounds the small ones",
+        config,
+    )

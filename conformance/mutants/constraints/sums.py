@@ -61,9 +61,17 @@ class PlainMichelot(RunningSums):
         return ops.relu(v - theta)
 
 
+class ShiftedMichelot(PlainMichelot):
+    """Entries are measured from the largest, and stay so: small ones are rounded away."""
+
+    def nearest(self, v):
+        return super().nearest(v - peaks(v, self.axis))
+
+
 MUTANTS = [
     Mutant("simplex by running sums", {"Simplex": RunningSums}),
     Mutant("softmax for the simplex", {"Simplex": Softmax}),
     Mutant("rescaled positive part", {"Simplex": RescaledPositivePart}),
     Mutant("Michelot without a shift", {"Simplex": PlainMichelot}),
+    Mutant("Michelot with a shift only", {"Simplex": ShiftedMichelot}),
 ]
