@@ -40,11 +40,11 @@ class MaxNorm(Constraint):
 
     A group within the bound does not change. What becomes of a group beyond it depends on `ord`:
     - 2, the Euclidean norm: the group is scaled, `w * max_value / max(norm, max_value)`. The result
-      is finite and within the bound for every finite weight. A group of norm above 1.8e19, whose
-      square overflows float32, becomes zero.
+      is finite and within the bound for every finite weight. With a bound between 3.6e-15 and
+      2.8e14, a group of norm above 1.8e19, whose square overflows float32, becomes zero.
     - 1, the sum of absolute values: each of them is lowered by one number, theta, and small entries
-      become zero: `sign(w) * max(abs(w) - theta, 0)`. This is not a scaling. On JAX it has no
-      gradient, and an eager call compiles its loop anew; training compiles it once.
+      become zero: `sign(w) * max(abs(w) - theta, 0)`. This is not a scaling. In compiled code on
+      JAX, it has no gradient.
     - "inf", the largest absolute value: the entries are clipped.
 
     Args:
@@ -106,7 +106,8 @@ class UnitNorm(Constraint):
     """Groups of Euclidean norm 1: the nearest point, by radial scaling.
 
     A zero group stays zero, because every direction is equally near; its `excess` is 1. The map is
-    exact for norms from 1e-18 to 1e18 in float32. A group whose squares underflow counts as zero.
+    exact for norms from 1e-18 to 1e18 in float32. A group whose squares underflow counts as zero,
+    and one of norm above 1.8e19, whose square overflows, becomes zero.
 
     Args:
         axis: The axes inside a group: an integer, several, or None for the whole tensor.
@@ -150,7 +151,9 @@ class MinMaxNorm(Constraint):
 
     One training step goes `rate` of the way:
     `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all the way.
-    A zero group stays zero; its `excess` is `min_value`.
+    A zero group stays zero; its `excess` is `min_value`. With bounds between 3.6e-15 and 2.8e14,
+    norms from 1e-18 to 1e18 are exact in float32: a group whose squares underflow counts as zero,
+    and one of norm above 1.8e19, whose square overflows, becomes zero.
 
     Args:
         min_value: The smallest norm, not negative.
