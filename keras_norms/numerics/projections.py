@@ -76,7 +76,7 @@ def rounded(number, w):
 
 def onto_unit_sphere(w, axes):
     """Nearest groups of Euclidean norm 1: `w / norm`. A zero group stays zero."""
-    return w * (1 / l2_or_one(w, axes))
+    return w / l2_or_one(w, axes)
 
 
 def onto_shell(w, axes, min_value, max_value, rate=1.0):
