@@ -107,10 +107,9 @@ def prepare(backend, gpu):
         shutil.rmtree(folder, ignore_errors=True)
         quietly(sys.executable, "-m", "virtualenv", "--quiet", str(folder))
     uv = shutil.which("uv")
-    # pip compiles what it installs. Where PYTHONDONTWRITEBYTECODE is set, nobody else would, and
-    # each of the many processes would compile its backend anew; uv has to be told.
-    pip = [python, "-m", "pip", "install"]
-    pip = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else pip
+    # Most of what is installed is never imported; Python compiles the rest at its first import.
+    pip = [python, "-m", "pip", "install", "--no-compile"]
+    pip = [uv, "pip", "install", "--python", python] if uv else pip
     if is_new:
         quietly(*pip, "-c", "pins.txt", *needed)
         stamp.write_text(reason, "utf-8")
@@ -134,7 +133,8 @@ def variables(backend, gpu=False):
     common = {
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONDONTWRITEBYTECODE": "",  # pytest need not rewrite the assertions in each process
+        # What one process has compiled the others find, whatever the user's shell says.
+        "PYTHONDONTWRITEBYTECODE": "",
         # One process per core: with several threads each, PyTorch's wait for one another, and a
         # training of the demo takes six times as long.
         "OMP_NUM_THREADS": "1",

@@ -134,10 +134,15 @@ def _plain(value):
 
 def given(tensor):
     """An input in JSON: doubles, which must hold it exactly."""
-    values = [float(x) for x in tensor.entries]
-    if any(mpf(v) != x for v, x in zip(values, tensor.entries, strict=True)):
+    return {"shape": list(tensor.shape), **_runs(tensor, _as_double)}
+
+
+def _as_double(x):
+    """The hex double that an entry of an input is."""
+    value = float(x)
+    if value != x:
         raise ValueError("An input is not exact in float64")
-    return {"shape": list(tensor.shape), **_runs([v.hex() for v in values])}
+    return value.hex()
 
 
 def exactly(tensor, dtype, reduced, scale="entry", passes=1):
@@ -152,13 +157,14 @@ def exactly(tensor, dtype, reduced, scale="entry", passes=1):
         "reduced": reduced,
         "scale": scale,
         "passes": passes,
-        **_runs([as_double_pair(x) for x in tensor.entries]),
+        **_runs(tensor, as_double_pair),
     }
 
 
-def _runs(values):
-    """Equal values that follow one another are written once, with their number."""
-    runs = [(value, len(list(same))) for value, same in itertools.groupby(values)]
-    if len(runs) == len(values):
+def _runs(tensor, in_json):
+    """Equal entries that follow one another are written once, with their number."""
+    runs = [(in_json(x), len(list(same))) for x, same in itertools.groupby(tensor.entries)]
+    values = [value for value, _ in runs]
+    if len(values) == len(tensor.entries):
         return {"values": values}
-    return {"values": [value for value, _ in runs], "repeats": [count for _, count in runs]}
+    return {"values": values, "repeats": [count for _, count in runs]}
