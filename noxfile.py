@@ -186,8 +186,9 @@ def lint(session):
 def tests(session, backend):
     """Unit tests, and every example in the documentation. Arguments go to pytest."""
     python, env = python_with(session, backend), variables(backend)
-    code = "import keras_norms; assert 'site-packages' in keras_norms.__file__, keras_norms"
-    session.run(python, "-P", "-c", code, env=env)
+    found = "importlib.util.find_spec('keras_norms').origin"
+    code = f"import importlib.util; assert 'site-packages' in {found}, {found}"
+    session.run(python, "-P", "-c", code)
     testing(session, backend, python, env)
 
 
