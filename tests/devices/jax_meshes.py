@@ -27,12 +27,13 @@ def model_parallel(mesh_shape, axes):
     return keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
 
 
-DISTRIBUTIONS = {
-    "data parallel": data_parallel,
-    "units sharded": lambda: model_parallel((2, 4), (None, "model")),
-    "reduced axis sharded": lambda: model_parallel((2, 4), ("model", None)),
-    "both sharded": lambda: model_parallel((2, 4), ("batch", "model")),
-}
+# The whole kernel on each device; its units, its reduced axis, and both spread over devices.
+DISTRIBUTIONS = [
+    data_parallel,
+    lambda: model_parallel((2, 4), (None, "model")),
+    lambda: model_parallel((2, 4), ("model", None)),
+    lambda: model_parallel((2, 4), ("batch", "model")),
+]
 
 
 def trained(distribution):
@@ -107,6 +108,7 @@ if __name__ == "__main__":
 
         print(json.dumps(moved()))
     else:
-        kernel = trained(DISTRIBUTIONS[sys.argv[1]]())
-        shards = {shard.data.shape for shard in kernel.addressable_shards}
-        problem.show(kernel=kernel, shards=sorted(shards))
+        for distribution in DISTRIBUTIONS:
+            kernel = trained(distribution())
+            shards = {shard.data.shape for shard in kernel.addressable_shards}
+            problem.show(kernel=kernel, shards=sorted(shards))

@@ -34,5 +34,6 @@ def work(rank, world, folder):
 if __name__ == "__main__":
     folder = sys.argv[1]
     os.environ["OMP_NUM_THREADS"] = "1"
-    mp.spawn(work, args=(2, folder), nprocs=2)
+    # Forked, they need not import everything anew.
+    mp.start_processes(work, args=(2, folder), nprocs=2, start_method="fork")
     problem.show(**{f"process {rank}": torch.load(f"{folder}/{rank}.pt") for rank in range(2)})
