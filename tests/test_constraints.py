@@ -170,6 +170,16 @@ def test_shape_and_dtype_are_kept(constraint, dtype):
     assert result.dtype == w.dtype
 
 
+def test_float16_ends_where_its_numbers_end():
+    """The limits that the docstring of `project` states."""
+    w = ops.ones((36, 1), dtype="float16")
+    result = ops.convert_to_numpy(kn.MaxNorm(1e-6).project(w)).astype("float64")
+    np.testing.assert_array_equal(result, 3 * 2.0**-24)  # 7 % above the bound, and nearest to it
+    far = ops.convert_to_tensor([60000.0, 10.0], dtype="float16")
+    total = ops.convert_to_numpy(kn.Simplex(1e5).project(far)).astype("float64")
+    np.testing.assert_array_equal(total, [np.inf, 20000])
+
+
 def test_every_float16_magnitude_reaches_the_unit_sphere():
     """300**2 overflows float16 and (1e-4)**2 underflows it; the norms do neither."""
     for exponent in range(-24, 16):

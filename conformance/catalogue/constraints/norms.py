@@ -156,6 +156,10 @@ def magnitudes():
         yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, dtype=dtype)
     w, hunts = equal((4096, 1), 8), "a sum of squares in float16: all zeros"
     yield MAX_NORM.case("KN-MAXNORM-005", w, IN_FLOAT16, hunts, dtype="float16")
+    # The nearest float16 is 7 % above the bound: its steps there are 6e-8, and none is nearer.
+    w, hunts = equal((36, 1), 1), "entries below 6e-5 that become zero in float16"
+    title, config = "a bound of 1e-6 in float16", {"max_value": 1e-6}
+    yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, config, dtype="float16")
     w = of((4, 2), [2.0**-40, 5, 2.0**-41, 1, 3, 2.0**-30, 2.0**-60, 7])
     yield MAX_NORM.case("KN-MAXNORM-005", w, "mixed magnitudes in a group", "a lost small entry")
     for axis, shape in ((0, (4096, 2)), ([0, 2], (64, 3, 64)), ([0, 1, 3], (3, 3, 2, 128))):
