@@ -116,6 +116,31 @@ def test_the_error_of_all_entries_together(n, total):
             assert error <= allowed, f"{name}: {error} > {allowed}"
 
 
+@pytest.mark.parametrize("n", [2, 33, 1001, 10007])
+def test_a_second_projection_in_float64_changes_no_bit(n):
+    w = ops.convert_to_tensor(np.stack([v for _, v in families(n, np.random.default_rng(n))], 1))
+    if ops.convert_to_numpy(w).dtype != "float64":
+        pytest.skip("JAX has float64 only if x64 is enabled")
+    for constraint in (kn.Simplex(0.7), kn.MaxNorm(30.0, ord=1)):
+        once = constraint(w)
+        np.testing.assert_array_equal(matrix(constraint(once)), matrix(once))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("n", [2, 33, 257, 1001])
+def test_a_second_projection_in_half_precision_moves_less_than_an_ulp(n, dtype):
+    """An ulp of the group's largest entry: rounding each entry moves the sum of all."""
+    columns = [v for _, v in families(n, np.random.default_rng(n)) if np.abs(v).max() < 6e4]
+    w = ops.cast(ops.convert_to_tensor(np.stack(columns, 1).astype("float32")), dtype)
+    eps = {"float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype]
+    for total in (0.7, 30.0, 1e4):
+        for constraint in (kn.Simplex(total), kn.MaxNorm(total, ord=1)):
+            once = constraint(w)
+            first, second = (matrix(ops.cast(x, "float32")) for x in (once, constraint(once)))
+            moved = np.abs(second - first).max(axis=0)
+            assert (moved < eps * np.abs(first).max(axis=0)).all()
+
+
 def nearest_by_sorting(v, total):
     """The nearest point of the simplex, in the 64 bits that a long double has."""
     falling = np.sort(v.astype("longdouble"))[::-1]
