@@ -72,7 +72,7 @@ class Constraint(Setting, keras.constraints.Constraint):
 
         Weights in float16 or bfloat16 become the numbers of that dtype that are nearest to the
         exact ones. float16 holds nothing beyond 65504, and below 6e-5 its numbers are 6e-8 apart,
-        so 36 weights under `MaxNorm(1e-6)` end with a norm of 1.07e-6, and an entry that
+        so 36 equal weights under `MaxNorm(1e-6)` end with a norm of 1.07e-6, and an entry that
         `Simplex(1e5)` makes larger than 65504 is infinite.
         """
         return self._map(self.compute_projection, w)
