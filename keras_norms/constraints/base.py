@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.precision import lift, lower
+from keras_norms.numerics.precision import as_tensor, lift, lower
 from keras_norms.setting import Setting
 
 
@@ -84,7 +85,7 @@ class Constraint(Setting, keras.constraints.Constraint):
         distance per entry, and a set with coupled groups has one number. Arguments and errors are
         those of `__call__`.
         """
-        w, _ = lift(w)
+        w = lift(as_tensor(w))
         axes = self.group_axes(len(w.shape))
         outside = [size for a, size in enumerate(w.shape) if a not in axes]
         shape = () if self.has_coupled_groups else outside
@@ -158,9 +159,14 @@ class Constraint(Setting, keras.constraints.Constraint):
         return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
 
     def _map(self, function, w):
-        w, dtype = lift(w)
+        w = as_tensor(w)
         if None in tuple(w.shape):
             raise ValueError(
                 f"The shape of weights must be known. Received: shape={tuple(w.shape)}"
             )
-        return lower(function(w, self.group_axes(len(w.shape))), dtype)
+        axes = self.group_axes(len(w.shape))
+
+        def map_part(part):
+            return lower(function(lift(part), axes), part)
+
+        return map_part(w) if self.has_coupled_groups else map_parts(map_part, w, axes)

@@ -1,6 +1,5 @@
 """Measures: norms and excess of weights, for constraints of any make: ours, Keras', functions."""
 
-import itertools
 import math
 
 import keras
@@ -8,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_norms.constraints import Constraint
-from keras_norms.numerics.groups import axis_of, canonical_axes
+from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.precision import lift
+from keras_norms.numerics.precision import as_tensor, lift
 
 # The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
@@ -61,21 +60,13 @@ def excess_of(constraint, w, times=1):
     axes = excess_axes_of(constraint, len(w.shape))
     if isinstance(constraint, Constraint):
         return _numbers(lambda part: constraint.excess(part * times), _parts(w, axes))
-    whole = [lift(w)[0] * times]  # a function may look at any part of the weight
+    whole = [lift(as_tensor(w)) * times]  # a function may look at any part of the weight
     return _numbers(lambda part: l2(part - constraint(part), axes), whole)
 
 
 def _parts(w, axes):
     """A weight in parts of some groups each, in float32 or float64: sums copy what they sum."""
-    w = ops.convert_to_tensor(w)
-    outside = [a for a in range(len(w.shape)) if a not in axes]
-    count = math.ceil(math.prod(w.shape) / PART)
-    if count < 2 or not outside:
-        return [lift(w)[0]]
-    cut = max(outside, key=lambda a: w.shape[a])
-    edges = [i * w.shape[cut] // count for i in range(count + 1)]
-    before = (slice(None),) * cut
-    return (lift(w[(*before, slice(*edge))])[0] for edge in itertools.pairwise(edges))
+    return (lift(part) for part in parts_of(ops.convert_to_tensor(w), axes, PART)[1])
 
 
 def _numbers(function, parts):

@@ -5,6 +5,7 @@ makes one group per unit; on a Conv2D kernel `(rows, cols, in, out)`, one group 
 `axis=(0, 1, 2)`. `axis=None` is one group for the whole tensor.
 """
 
+import itertools
 import math
 import operator
 
@@ -96,6 +97,48 @@ def as_rows(w, axes):
     size = math.prod([w.shape[a] for a in axes])
     groups = math.prod([w.shape[a] for a in outside])
     return ops.reshape(ops.transpose(w, outside + axes), (groups, size))
+
+
+# Code without a compiler reads and writes each intermediate result. Those of a part of so many
+# entries, 2 MiB of float32, stay in a processor's cache.
+CACHED = 2**19
+
+
+def map_parts(function, w, axes):
+    """`function(w)`, where the function treats groups alike and alone: on some groups at a time.
+
+    A large weight then needs less memory and time. Only PyTorch gains from it: its slices are
+    views, and nothing is compiled. Its tensors are known by their method `split`.
+
+    Args:
+        function: A function of a tensor that returns one of its shape.
+        w: A tensor with a static shape.
+        axes: The axes inside a group.
+    """
+    if not hasattr(w, "split") or not axes or math.prod(w.shape) < 4 * CACHED:
+        return function(w)
+    axis, parts = parts_of(w, axes, CACHED)
+    results = [function(part) for part in parts]
+    return results[0] if len(results) == 1 else ops.concatenate(results, axis)
+
+
+def parts_of(w, axes, most):
+    """The longest axis outside the groups, and slices of a weight along it, one after the other.
+
+    Args:
+        w: A tensor with a static shape.
+        axes: The axes inside a group. If no axis is outside, the only slice is the weight.
+        most: The number of entries that a slice may have, as far as groups are not larger.
+    """
+    outside = [a for a in range(len(w.shape)) if a not in axes]
+    axis = max(outside, key=lambda a: w.shape[a], default=None)
+    length = 1 if axis is None else w.shape[axis]
+    count = min(math.ceil(math.prod(w.shape) / most), length)
+    if count < 2:
+        return axis, [w]
+    edges = [i * length // count for i in range(count + 1)]
+    before = (slice(None),) * axis
+    return axis, (w[(*before, slice(*edge))] for edge in itertools.pairwise(edges))
 
 
 def axes_of_layout(layout):

@@ -80,22 +80,38 @@ def _levels(size):
 
 def _sum_runs(x, axis, levels, barrier):
     """The sum along one axis, in so many levels. The axis stays, with length 1."""
-    shape = tuple(x.shape)
-    size = shape[axis]
+    size = x.shape[axis]
     if levels == 1 or size < 8:
         return ops.sum(x, axis=axis, keepdims=True)
     run = math.ceil(size ** (1 / levels))
     lengths = [n for n in range(int(1.25 * run), int(0.7 * run), -1) if size % n == 0]
     run = lengths[0] if lengths else run
     whole = size - size % run
-    before = (slice(None),) * axis
-    runs = x[(*before, slice(0, whole))] if whole < size else x
-    runs = ops.reshape(runs, (*shape[:axis], whole // run, run, *shape[axis + 1 :]))
-    sums = ops.sum(runs, axis=axis + 1)
+    sums = _sums_of_runs(x, axis, run) if whole == size else _sums_of_windows(x, axis, run)
     result = _sum_runs(ops.relu(sums) if barrier else sums, axis, levels - 1, barrier)
-    if whole < size:  # what is left over is a sum of its own: padding would copy all of it
-        result = result + ops.sum(x[(*before, slice(whole, size))], axis=axis, keepdims=True)
+    if whole < size:
+        rest = x[(*(slice(None),) * axis, slice(whole, size))]
+        result = result + ops.sum(rest, axis=axis, keepdims=True)
     return result
+
+
+def _sums_of_runs(x, axis, run):
+    """The sum of each run of so many entries along an axis, the length of which it divides."""
+    shape = tuple(x.shape)
+    runs = (*shape[:axis], shape[axis] // run, run, *shape[axis + 1 :])
+    return ops.sum(ops.reshape(x, runs), axis=axis + 1)
+
+
+def _sums_of_windows(x, axis, run):
+    """The sum of each whole run, where the length does not divide the axis.
+
+    A slice of whole runs would be a copy, and so would a padded tensor. Pooling needs neither.
+    """
+    shape = tuple(x.shape)
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    flat = ops.reshape(x, (before, shape[axis], after))
+    means = ops.average_pool(flat, run, run, padding="valid", data_format="channels_last")
+    return ops.reshape(means * run, (*shape[:axis], shape[axis] // run, *shape[axis + 1 :]))
 
 
 def l2(w, axes):

@@ -13,16 +13,13 @@ _FULL = ("float32", "float64")
 _HALF = ("float16", "bfloat16")
 
 
-def lift(x, name="Weights"):
-    """`x` as a tensor of float32 or float64, and the dtype that it came in.
+def as_tensor(x, name="Weights"):
+    """`x` as a tensor of its dtype.
 
     Args:
         x: A `keras.Variable`, a backend tensor, a tracer, a NumPy array, or nested lists
-            of floats, of any shape.
+            of floats, of any shape. Lists have the dtype `keras.config.floatx()`.
         name: What `x` is, for the error message.
-
-    Returns:
-        The tensor, and its original dtype as a string (lists have `keras.config.floatx()`).
 
     Raises:
         TypeError: If `x` does not hold floating-point numbers.
@@ -31,11 +28,23 @@ def lift(x, name="Weights"):
         x = _checked_array(x, name)
     x = ops.convert_to_tensor(x)
     dtype = keras.backend.standardize_dtype(x.dtype)
-    if dtype in _FULL:
-        return x, dtype
-    if dtype not in _HALF:
+    if dtype not in _FULL + _HALF:
         raise _wrong_dtype(name, dtype)
-    return ops.cast(x, "float32"), dtype
+    return x
+
+
+def lift(x):
+    """A tensor, as one of float32 or float64."""
+    return ops.cast(x, "float32") if _is_half(x) else x
+
+
+def lower(x, like):
+    """A result of a computation in the dtype of a tensor that was lifted for it."""
+    return ops.cast(x, like.dtype) if _is_half(like) else x
+
+
+def _is_half(x):
+    return keras.backend.standardize_dtype(x.dtype) in _HALF
 
 
 def lift_numbers(x):
@@ -46,17 +55,12 @@ def lift_numbers(x):
     """
     if "int" in keras.backend.standardize_dtype(getattr(x, "dtype", "float32")):
         x = ops.cast(x, keras.config.floatx())
-    return lift(x, "Regularized values")[0]
+    return lift(as_tensor(x, "Regularized values"))
 
 
 def lower_to_floatx(x):
     """A penalty in the dtype of Keras' losses where that is a half-precision one."""
     return ops.cast(x, keras.config.floatx()) if keras.config.floatx() in _HALF else x
-
-
-def lower(x, dtype):
-    """A result of a computation in the dtype that `lift` found."""
-    return x if dtype in _FULL else ops.cast(x, dtype)
 
 
 def _checked_array(x, name):

@@ -40,7 +40,11 @@ def onto_simplex(w, axes, radius):
     feasible = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (
         ops.abs(sums - radius) <= _tolerance(w, axes) * radius
     )
-    return _with_nan(ops.where(feasible, w, _lowered(w, axes, radius)), sums)
+    return _with_nan(ops.where(feasible, w, _lowered(_identity, w, axes, radius)), sums)
+
+
+def _identity(w):
+    return w
 
 
 def onto_l1_ball(w, axes, radius):
@@ -56,12 +60,11 @@ def onto_l1_ball(w, axes, radius):
     """
     if 0 in tuple(w.shape):
         return w
-    sizes = ops.abs(w)
-    sums = total(sizes, axes)
+    sums = total(ops.abs(w), axes)
     # As for the other balls, a group that exceeds the radius by rounding alone is feasible.
     feasible = sums <= radius * (1 + _tolerance(w, axes))
-    projected = ops.where(feasible, w, ops.sign(w) * _lowered(sizes, axes, radius))
-    return _with_nan(projected, sums)
+    projected = _lowered(ops.abs, w, axes, radius) * ops.sign(w)
+    return _with_nan(ops.where(feasible, w, projected), sums)
 
 
 def _tolerance(w, axes):
@@ -80,23 +83,30 @@ def _with_nan(projected, sums):
     return ops.where(ops.isnan(sums), sums, projected)
 
 
-def _lowered(v, axes, radius):
-    """`max(v - theta, 0)`, with theta such that each group sums to `radius`."""
+def _lowered(size, w, axes, radius):
+    """`max(size(w) - theta, 0)`, with theta such that each group sums to `radius`.
+
+    Sizes are computed anew rather than kept: without a compiler, each name holds a copy of a weight.
+    """
     unit = power_of_two_near(radius)
     radius = radius / unit
     # The search measures entries from their group's largest, so that a large theta costs no digits.
     # Those that are more than the radius below it end at zero.
-    top = ops.amax(v, axis=axes, keepdims=True)
-    found = _theta((v - top) / unit, axes, radius)
+    top = ops.amax(size(w), axis=axes, keepdims=True)
+    found = _theta(_in_units(size(w) - top, unit), axes, radius)
     # What is left is measured from theta itself. There, differences of the original entries are
     # exact, and small entries beside a large one keep their digits.
     theta = top + found * unit
     off = found - (theta - top) / unit  # what rounding theta has cost
-    left = (v - theta) / unit
+    left = _in_units(size(w) - theta, unit)
     for _ in range(_CORRECTIONS):
         parts = ops.relu(left - off)
         off = off + (total(parts, axes) - radius) / _count(parts, axes)
-    return ops.relu(left - off) * unit
+    return _in_units(ops.relu(left - off), 1 / unit)
+
+
+def _in_units(x, unit):
+    return x if unit == 1 else x / unit  # code without a compiler would copy it
 
 
 def _count(parts, axes):
