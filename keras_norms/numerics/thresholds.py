@@ -86,7 +86,7 @@ def _with_nan(projected, sums):
 def _lowered(size, w, axes, radius):
     """`max(size(w) - theta, 0)`, with theta such that each group sums to `radius`.
 
-    Sizes are computed anew rather than kept: without a compiler, each name holds a copy of a weight.
+    Sizes are computed anew rather than kept: without a compiler, each name holds a whole copy.
     """
     unit = power_of_two_near(radius)
     radius = radius / unit
