@@ -229,6 +229,19 @@ def test_no_length_and_no_compiler_spoils_a_sum(length, place):
         assert error.max() <= 2 * (4 + math.log2(length)), error.max()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("axis", [0, 1, (0, 2), None])
+def test_a_large_weight_is_projected_like_a_small_one(axis, dtype):
+    w = tensor(random((3, 997, 1009)), dtype)  # on PyTorch, done in parts that no length divides
+    exact = numpy(w)
+    norm = np.sqrt((exact**2).sum(axis=axis, keepdims=True))
+    exact = exact * 0.7 / np.maximum(norm, 0.7)
+    result = numpy(kn.MaxNorm(0.7, axis=axis)(w))
+    # Half an ulp from rounding the result, and what the norm of 3e6 entries can be off.
+    allowed = EPS[dtype] / 2 + (4 + np.log2(w.shape[0] * 997 * 1009)) * EPS["float32"]
+    assert np.abs(result - exact).max() <= allowed * np.abs(exact).max()
+
+
 @pytest.mark.parametrize(
     "constraint",
     [kn.MaxNorm(1.0), kn.UnitNorm(), kn.MinMaxNorm(0.5, 1.0), kn.MaxNorm(1.0, ord=1), kn.Simplex()],

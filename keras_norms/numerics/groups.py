@@ -131,8 +131,8 @@ def parts_of(w, axes, most):
         most: The number of entries that a slice may have, as far as groups are not larger.
     """
     outside = [a for a in range(len(w.shape)) if a not in axes]
-    axis = max(outside, key=lambda a: w.shape[a], default=None)
-    length = 1 if axis is None else w.shape[axis]
+    axis = max(outside, key=lambda a: w.shape[a], default=0)
+    length = w.shape[axis] if outside else 1
     count = min(math.ceil(math.prod(w.shape) / most), length)
     if count < 2:
         return axis, [w]
