@@ -102,7 +102,8 @@ def _lowered(size, w, axes, radius):
     for _ in range(_CORRECTIONS):
         parts = ops.relu(left - off)
         off = off + (total(parts, axes) - radius) / _count(parts, axes)
-    return _in_units(ops.relu(left - off), 1 / unit)
+    lowered = ops.relu(left - off)
+    return lowered if unit == 1 else lowered * unit  # 1 / unit may be subnormal
 
 
 def _in_units(x, unit):
