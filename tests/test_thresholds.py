@@ -212,3 +212,10 @@ def test_groups_without_entries():
     assert tuple(kn.MaxNorm(1.0, ord=1)(empty).shape) == (0, 3)
     with pytest.raises(ValueError, match=r"cannot sum to 1. Received: shape=\(0, 3\)"):
         kn.Simplex()(empty)
+
+
+def test_the_largest_radius_of_float32():
+    """Its power of two has a subnormal inverse, which JAX takes for zero."""
+    w = np.array([3e38, 1e38, 1.0], "float32")
+    result = ops.convert_to_numpy(kn.Simplex(2e38)(w))
+    np.testing.assert_allclose(result, [2e38, 0, 0], rtol=1e-6)

@@ -66,7 +66,7 @@ def _in_units_of_peak(w, axes):
 def power_of_two_near(radius):
     """A power of two near a radius whose square would leave float32's range, else 1."""
     exponent = math.frexp(radius)[1] - 1
-    return 1 if abs(exponent) < 48 else 2.0**exponent
+    return 1 if abs(exponent) < 48 else min(2.0**exponent, _LARGEST_DIVISOR)
 
 
 def rounded(number, w):

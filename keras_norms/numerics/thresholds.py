@@ -103,7 +103,7 @@ def _lowered(size, w, axes, radius):
         parts = ops.relu(left - off)
         off = off + (total(parts, axes) - radius) / _count(parts, axes)
     lowered = ops.relu(left - off)
-    return lowered if unit == 1 else lowered * unit  # 1 / unit may be subnormal
+    return lowered if unit == 1 else lowered * unit
 
 
 def _in_units(x, unit):
