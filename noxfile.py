@@ -278,3 +278,4 @@ def benchmarks(session, backend):
     for script in ("import_time", "thresholds", "whole_models"):
         session.run(python, "-P", f"benchmarks/{script}.py", env=env)
     session.run(python, "-P", "benchmarks/constraints.py", *session.posargs, env=env)
+    session.run(python, "-P", "benchmarks/memory.py", env=env)

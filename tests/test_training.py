@@ -161,3 +161,18 @@ def test_activity_penalty_of_a_wide_half_precision_layer_is_finite():
     history = model.fit(x, np.zeros((64, 512), "float32"), batch_size=64, verbose=0)
     # Inputs and kernel round to 11 bits each, and so do the outputs.
     assert history.history["loss"][0] == pytest.approx(wanted, rel=3 * 2.0**-11)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("length", [4099, 10007])
+def test_a_kernel_of_odd_length_is_exact_after_a_step(path, length):
+    """XLA may merge the runs of a sum when it compiles the whole step."""
+    dense = keras.layers.Dense(4, kernel_constraint=kn.MaxNorm(3.0), use_bias=False)
+    model = keras.Sequential([keras.layers.Input((length,)), dense])
+    model.compile(keras.optimizers.SGD(0.0), "mse", **PATHS[path])
+    given = (np.array([3, 4.11, 4.83, 5.79]) / np.sqrt(length)).astype("float32")
+    dense.kernel.assign(np.broadcast_to(given, (length, 4)))
+    model.fit(np.zeros((2, length)), np.zeros((2, 4)), verbose=0)
+    exact = given / np.maximum(1, np.sqrt(length) * given.astype("float64") / 3)
+    error = np.abs(ops.convert_to_numpy(dense.kernel) / exact - 1).max()
+    assert error <= (4 + np.log2(length)) * 2.0**-23

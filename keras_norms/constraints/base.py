@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.precision import as_tensor, lift, lower
+from keras_norms.numerics.precision import as_tensor, is_half, lift, lower
 from keras_norms.setting import Setting
 
 
@@ -169,4 +169,6 @@ class Constraint(Setting, keras.constraints.Constraint):
         def map_part(part):
             return lower(function(lift(part), axes), part)
 
-        return map_part(w) if self.has_coupled_groups else map_parts(map_part, w, axes)
+        if self.has_coupled_groups or not is_half(w):
+            return map_part(w)
+        return map_parts(map_part, w, axes)

@@ -66,7 +66,8 @@ def excess_of(constraint, w, times=1):
 
 def _parts(w, axes):
     """A weight in parts of some groups each, in float32 or float64: sums copy what they sum."""
-    return (lift(part) for part in parts_of(ops.convert_to_tensor(w), axes, PART)[1])
+    w = ops.convert_to_tensor(w)
+    return (lift(w[index]) for index in parts_of(w.shape, axes, PART))
 
 
 def _numbers(function, parts):

@@ -107,38 +107,42 @@ CACHED = 2**19
 def map_parts(function, w, axes):
     """`function(w)`, where the function treats groups alike and alone: on some groups at a time.
 
-    A large weight then needs less memory and time. Only PyTorch gains from it: its slices are
-    views, and nothing is compiled. Its tensors are known by their method `split`.
+    A function of many steps then needs less memory and time. Only PyTorch on a CPU gains from it:
+    its slices are views, and it runs without a compiler. Its tensors know that they are on a CPU;
+    those of other backends have no such attribute.
 
     Args:
         function: A function of a tensor that returns one of its shape.
         w: A tensor with a static shape.
         axes: The axes inside a group.
     """
-    if not hasattr(w, "split") or not axes or math.prod(w.shape) < 4 * CACHED:
+    if not getattr(w, "is_cpu", False) or not axes or math.prod(w.shape) < 4 * CACHED:
         return function(w)
-    axis, parts = parts_of(w, axes, CACHED)
-    results = [function(part) for part in parts]
-    return results[0] if len(results) == 1 else ops.concatenate(results, axis)
+    indices = parts_of(w.shape, axes, CACHED)
+    if len(indices) == 1:
+        return function(w)
+    # Written into one result, they would need less memory, but torch.compile copies all of it for
+    # each part.
+    return ops.concatenate([function(w[index]) for index in indices], axis=len(indices[0]) - 1)
 
 
-def parts_of(w, axes, most):
-    """The longest axis outside the groups, and slices of a weight along it, one after the other.
+def parts_of(shape, axes, most):
+    """The indices of slices along the longest axis outside the groups, which make up a weight.
 
     Args:
-        w: A tensor with a static shape.
+        shape: The shape of the weight.
         axes: The axes inside a group. If no axis is outside, the only slice is the weight.
         most: The number of entries that a slice may have, as far as groups are not larger.
     """
-    outside = [a for a in range(len(w.shape)) if a not in axes]
-    axis = max(outside, key=lambda a: w.shape[a], default=0)
-    length = w.shape[axis] if outside else 1
-    count = min(math.ceil(math.prod(w.shape) / most), length)
+    outside = [a for a in range(len(shape)) if a not in axes]
+    axis = max(outside, key=lambda a: shape[a], default=0)
+    length = shape[axis] if outside else 1
+    count = min(math.ceil(math.prod(shape) / most), length)
     if count < 2:
-        return axis, [w]
+        return [...]
     edges = [i * length // count for i in range(count + 1)]
     before = (slice(None),) * axis
-    return axis, (w[(*before, slice(*edge))] for edge in itertools.pairwise(edges))
+    return [(*before, slice(*edge)) for edge in itertools.pairwise(edges)]
 
 
 def axes_of_layout(layout):

@@ -11,8 +11,8 @@ from keras import ops
 _EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 # TensorFlow adds the terms of a sum one after another, or in an order that its compiler chooses,
-# and the error grows with their number. `ops.relu` between two sums is a barrier that XLA does not
-# merge them across. A sum this short needs none.
+# and the error grows with their number. A maximum with 0 between two sums is a barrier that XLA does
+# not merge them across. A sum this short needs none.
 LONGEST_MERGED_SUM = 512
 # Up to here, TensorFlow sums the last axes accurately by itself.
 LONGEST_LAST_SUM = 4096
@@ -34,13 +34,20 @@ def total(x, axes):
         # With axes that are no neighbours, JAX and PyTorch add one after another, too.
         x = x.sum(axis=block, keepdims=True) if hasattr(x, "sum") else _sum_block(x, block)
         if axes:
-            x = ops.relu(x)
+            x = positive_part(x)
     return x
 
 
 def signed_total(x, axes):
     """Sum over `axes` of numbers of either sign: what is positive, less what is negative."""
-    return total(ops.relu(x), axes) - total(ops.relu(-x), axes)
+    return total(positive_part(x), axes) - total(positive_part(-x), axes)
+
+
+def positive_part(x):
+    """`max(x, 0)`. NaN stays NaN."""
+    if hasattr(x, "clip"):  # under JAX without a compiler, `ops.relu` takes 140 us more
+        return x.clip(0)
+    return ops.relu(x)
 
 
 def _last_block(axes):
@@ -88,7 +95,7 @@ def _sum_runs(x, axis, levels, barrier):
     run = lengths[0] if lengths else run
     whole = size - size % run
     sums = _sums_of_runs(x, axis, run) if whole == size else _sums_of_windows(x, axis, run)
-    result = _sum_runs(ops.relu(sums) if barrier else sums, axis, levels - 1, barrier)
+    result = _sum_runs(positive_part(sums) if barrier else sums, axis, levels - 1, barrier)
     if whole < size:
         rest = x[(*(slice(None),) * axis, slice(whole, size))]
         result = result + ops.sum(rest, axis=axis, keepdims=True)

@@ -35,15 +35,16 @@ def as_tensor(x, name="Weights"):
 
 def lift(x):
     """A tensor, as one of float32 or float64."""
-    return ops.cast(x, "float32") if _is_half(x) else x
+    return ops.cast(x, "float32") if is_half(x) else x
 
 
 def lower(x, like):
     """A result of a computation in the dtype of a tensor that was lifted for it."""
-    return ops.cast(x, like.dtype) if _is_half(like) else x
+    return ops.cast(x, like.dtype) if is_half(like) else x
 
 
-def _is_half(x):
+def is_half(x):
+    """Whether a tensor holds float16 or bfloat16."""
     return keras.backend.standardize_dtype(x.dtype) in _HALF
 
 

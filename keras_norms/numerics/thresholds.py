@@ -12,8 +12,9 @@ import math
 
 from keras import ops
 
+from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.loops import repeat_while
-from keras_norms.numerics.norms import rounding, signed_total, total
+from keras_norms.numerics.norms import positive_part, rounding, signed_total, total
 from keras_norms.numerics.projections import power_of_two_near
 
 # Far more than Newton needs: 5 to 12 steps on random weights, 40 on the worst that we could build.
@@ -36,15 +37,15 @@ def onto_simplex(w, axes, radius):
         )
     if 0 in tuple(w.shape):
         return w
+    return map_parts(lambda part: _nearest_in_simplex(part, axes, radius), w, axes)
+
+
+def _nearest_in_simplex(w, axes, radius):
     sums = signed_total(w, axes)
     feasible = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (
         ops.abs(sums - radius) <= _tolerance(w, axes) * radius
     )
     return _with_nan(ops.where(feasible, w, _lowered(_identity, w, axes, radius)), sums)
-
-
-def _identity(w):
-    return w
 
 
 def onto_l1_ball(w, axes, radius):
@@ -60,11 +61,19 @@ def onto_l1_ball(w, axes, radius):
     """
     if 0 in tuple(w.shape):
         return w
+    return map_parts(lambda part: _nearest_in_l1_ball(part, axes, radius), w, axes)
+
+
+def _nearest_in_l1_ball(w, axes, radius):
     sums = total(ops.abs(w), axes)
     # As for the other balls, a group that exceeds the radius by rounding alone is feasible.
     feasible = sums <= radius * (1 + _tolerance(w, axes))
     projected = _lowered(ops.abs, w, axes, radius) * ops.sign(w)
     return _with_nan(ops.where(feasible, w, projected), sums)
+
+
+def _identity(w):
+    return w
 
 
 def _tolerance(w, axes):
@@ -100,10 +109,14 @@ def _lowered(size, w, axes, radius):
     off = found - (theta - top) / unit  # what rounding theta has cost
     left = _in_units(size(w) - theta, unit)
     for _ in range(_CORRECTIONS):
-        parts = ops.relu(left - off)
-        off = off + (total(parts, axes) - radius) / _count(parts, axes)
-    lowered = ops.relu(left - off)
+        off = off + _error(positive_part(left - off), axes, radius)
+    lowered = positive_part(left - off)
     return lowered if unit == 1 else lowered * unit
+
+
+def _error(parts, axes, radius):
+    """How far theta is off, to first order: what the sum exceeds the radius by, for each entry."""
+    return (total(parts, axes) - radius) / _count(parts, axes)
 
 
 def _in_units(x, unit):
@@ -129,12 +142,12 @@ def _theta(v, axes, radius):
     least = 1 - rounding(v, axes)
 
     def step(theta, before):
-        parts = ops.relu(v - theta)
+        parts = positive_part(v - theta)
         more = (total(parts, axes) * least - radius) / _count(parts, axes)
-        return theta + ops.relu(more), theta
+        return theta + positive_part(more), theta
 
     def unfinished(theta, before):
         return ops.any(theta > before)
 
-    start = ops.full_like(ops.amax(v, axis=axes, keepdims=True), -radius)
+    start = ops.amax(v, axis=axes, keepdims=True) - radius
     return repeat_while(unfinished, step, step(start, start), _MOST_STEPS)[0]

@@ -32,17 +32,17 @@ def gradient(function, x):
     return result
 
 
-def compiled(function, one_graph=True):
+def compiled(function, one_graph=True, xla=True):
     """`function` of one tensor, compiled: XLA on TensorFlow and JAX, TorchDynamo on PyTorch.
 
     There it must be a single graph, unless `one_graph` is False: `keras.ops.while_loop` is a loop
-    of Python's under PyTorch.
+    of Python's under PyTorch. TensorFlow's own graph without XLA is compiled if `xla` is False.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True, autograph=False)
+        return tf.function(function, jit_compile=xla, autograph=False)
     if backend == "torch":
         import torch
 

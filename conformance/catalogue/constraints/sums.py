@@ -81,3 +81,11 @@ def thresholds(subject, requirement, config):
         "entries measured from the largest, which rounds the small ones",
         config,
     )
+    huge = {next(iter(config)): 2e38}
+    yield subject.case(
+        requirement,
+        of((3, 1), [mpf(1.25) * 2**127, mpf(2) ** 126, mpf(2) ** 60]),
+        f"the largest bounds of float32, {named(config | huge)}",
+        "a unit whose inverse is subnormal",
+        config | huge,
+    )
