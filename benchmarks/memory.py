@@ -5,7 +5,8 @@
 Each row is a process of its own, which makes a square weight, notes its resident memory, and calls
 the constraint once. What the peak adds, the result included, is given in sizes of the weight. A
 length without divisors is measured too, because a padded copy would show there. Keras has no L1
-ball; without a compiler, its limit is 3 weights. The process exits with 1 if ours needs more than Keras' and a tenth.
+ball; without a compiler, its limit is 3 weights. The process exits with 1 if ours needs more than
+Keras' and a tenth of a weight.
 """
 
 import argparse

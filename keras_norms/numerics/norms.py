@@ -11,8 +11,8 @@ from keras import ops
 _EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 # TensorFlow adds the terms of a sum one after another, or in an order that its compiler chooses,
-# and the error grows with their number. A maximum with 0 between two sums is a barrier: XLA does not
-# merge them across it. A sum this short needs none.
+# and the error grows with their number. A maximum with 0 between two sums is a barrier, across
+# which XLA does not merge them. A sum this short needs none.
 LONGEST_MERGED_SUM = 512
 # Up to here, TensorFlow sums the last axes accurately by itself.
 LONGEST_LAST_SUM = 4096
