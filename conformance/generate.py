@@ -1,4 +1,4 @@
-"""Write the golden cases and the table of requirements, or check that both are up to date.
+"""Write the golden cases, their manifest and the table of requirements, or check all of them.
 
     python -m conformance.generate --write
     python -m conformance.generate --check
@@ -7,6 +7,7 @@ Needs mpmath and jsonschema, and no backend.
 """
 
 import argparse
+import ast
 import hashlib
 import json
 import pathlib
@@ -15,9 +16,11 @@ import sys
 import jsonschema
 
 from conformance import catalogue
+from keras_norms.testing.manifest import digest
 
 HERE = pathlib.Path(__file__).parent
 PAGE = HERE / "README.md"
+MANIFEST = HERE / "manifest.json"
 BEGIN = "<!-- requirements: written by conformance.generate -->"
 END = "<!-- end of requirements -->"
 
@@ -45,6 +48,31 @@ def _text(data):
     head = {key: value for key, value in data.items() if key != "cases"}
     cases = ",\n".join(json.dumps(case) for case in data["cases"])
     return json.dumps(head)[:-1] + ', "cases": [\n' + cases + "\n]}\n"
+
+
+def manifest(texts):
+    """The manifest, from the texts of the case files and of the modules of controls."""
+    cases = {
+        name: {"count": json.loads(text)["count"], "sha256": digest(text)}
+        for name, text in sorted(texts.items())
+    }
+    folder = HERE / "mutants"
+    controls = {}
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text("utf-8")
+        name = path.relative_to(folder).as_posix()
+        controls[name] = {"names": list(_names_of_controls(text)), "sha256": digest(text)}
+    return json.dumps({"cases": cases, "controls": controls}, indent=1) + "\n"
+
+
+def _names_of_controls(text):
+    """The names in the lists of a module, read as text: no backend is here to make them."""
+    for statement in ast.parse(text).body:
+        names = {getattr(t, "id", "") for t in getattr(statement, "targets", [])}
+        if names & {"MUTANTS", "TROUBLES"}:
+            for node in ast.walk(statement.value):
+                if getattr(getattr(node, "func", None), "id", "") in ("Mutant", "Trouble"):
+                    yield ast.literal_eval(node.args[0])
 
 
 def requirements(data):
@@ -85,20 +113,22 @@ def main():
     for line in wrong:
         print(line)
     folder = HERE / "cases"
-    wanted = {folder / name: _text(file) for name, file in data.items()}
-    wanted[PAGE] = _page(table)
-    found = {path: path.read_text("utf-8") for path in (*folder.glob("*/*.json"), PAGE)}
+    texts = {name: _text(file) for name, file in data.items()}
+    wanted = {folder / name: text for name, text in texts.items()}
+    wanted |= {PAGE: _page(table), MANIFEST: manifest(texts)}
+    present = [path for path in (*folder.glob("*/*.json"), PAGE, MANIFEST) if path.is_file()]
+    found = {path: path.read_text("utf-8") for path in present}
     stale = sorted(p for p in wanted.keys() | found.keys() if wanted.get(p) != found.get(p))
     if arguments.check:
         names = ", ".join(str(path.relative_to(HERE).as_posix()) for path in stale)
-        print(f"{len(data)} case files and the table of requirements, stale: {names or 'none'}")
+        print(f"{len(data)} case files, manifest and requirements, stale: {names or 'none'}")
         return 1 if stale or wrong else 0
     for path in found.keys() - wanted.keys():
         path.unlink()
     for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    print(f"{len(data)} case files and the table of requirements written")
+    print(f"{len(data)} case files, their manifest and the table of requirements written")
     return 1 if wrong else 0
 
 

@@ -4,28 +4,44 @@
 
 Reads FOLDER/<backend>-<device>.json, and -keras.json beside them for Keras' own classes, and writes
 matrix.md, matrix.html, keras-failures.md, badge.json and badge-gpu.json there, the last two as
-Shields endpoints. A missing CPU report, one of another commit or of a part of the cases makes the
-badge red and the exit code 1. The GPU badge stays grey until a GPU ran.
+Shields endpoints. The badge is red and the exit code 1 unless each CPU report is of this commit, of
+the cases and controls of the manifest, of the backend and device of its name and of one Keras, and
+unless cases passed, none failed and all controls are dead. If the commit is not known, as in a
+download without git, or the tree has changed since, the badge says "incomplete"; the exit code is 1
+only where the variable CI is "true". The GPU badge stays grey until a GPU ran.
 
 With --write, the tables also take the places that comments mark in README.md and in
-docs/keras-failures.md, and the badges those in docs/. Where a report is missing nothing is written.
+docs/keras-failures.md, and the badges those in docs/. Nothing is written if anything is incomplete.
 
 Only the standard library is needed.
 """
 
 import collections
+import dataclasses
 import html
 import json
+import os
 import pathlib
 import re
 import sys
 
-from keras_norms.testing.commit import current_commit
+from keras_norms.testing.commit import commit_of, is_clean
+from keras_norms.testing.manifest import Manifest, manifest_beside
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 # How bad a failure is, as the runner derives it (keras_norms/testing/severity.py).
 SEVERITIES = ("wrong", "imprecise", "other convention", "missing")
+BADGES = ("badge.json", "badge-gpu.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What reports must be of, to stand for the project."""
+
+    backends: list[str]
+    commit: str | None
+    manifest: Manifest
 
 
 def load(folder, backends, device, suffix=""):
@@ -34,51 +50,87 @@ def load(folder, backends, device, suffix=""):
     for backend in backends:
         try:
             text = (folder / f"{backend}-{device}{suffix}.json").read_text("utf-8")
-            reports[backend] = json.loads(text)
+            reports[backend] = json.loads(text, object_hook=_with_infinity)
         except (OSError, ValueError):
             continue
     return reports
 
 
-def problem(reports, backends, commit=None):
+def _with_infinity(data):
+    """JSON has no infinity; a report writes it as a word."""
+    return data | {k: float(v) for k, v in data.items() if k in ("score", "relative")}
+
+
+def problem(reports, wanted, device="cpu"):
     """Why the reports cannot stand for the project, or None."""
-    missing = [b for b in backends if b not in reports]
+    if not wanted.backends:
+        return "no backend is named"
+    missing = [b for b in wanted.backends if b not in reports]
     if missing:
         return f"no report of {', '.join(missing)}"
-    commits = {r["commit"] for r in reports.values()}
+    every = list(reports.values())
+    if any((r["backend"], r["device"]) != (b, device) for b, r in reports.items()):
+        return "a report of another backend or device"
+    commits = {r["commit"] for r in every}
     if len(commits) > 1:
         return "reports of several commits"
-    if commit is not None and commits != {commit}:
+    if commits != {wanted.commit}:
         return "reports of another commit"
-    if any(r["words"] for r in reports.values()):
+    if len({r["versions"]["keras"] for r in every}) > 1:
+        return "reports of several versions of Keras"
+    if any(r["words"] for r in every):
         return "a part of the cases"
-    if len({r["counts"]["planned"] for r in reports.values()}) > 1:
-        return "different cases"
+    planned = wanted.manifest.number_of_cases
+    if any(r["manifest"] != wanted.manifest.digest or len(r["cases"]) != planned for r in every):
+        return "other cases than those of the manifest"
+    if any(r["counts"] != _counts(r["cases"]) for r in every):
+        return "counts that are not those of the cases"
+    idle = [b for b, r in reports.items() if not r["counts"]["passed"]]
+    if idle:
+        return f"no case passed on {', '.join(idle)}"
     return None
 
 
-def badge(reports, backends, label, commit=None):
+def _counts(cases):
+    """What the counts of a report must be."""
+    found = collections.Counter(case["status"] for case in cases)
+    return {
+        "planned": len(cases),
+        "passed": found["passed"],
+        "failed": found["failed"],
+        "expected failures": found["expected failure"],
+        "not applicable": found["not applicable"],
+    }
+
+
+def badge(reports, wanted, label, device="cpu"):
     """A Shields endpoint: counts, or what is wrong."""
-    wrong = problem(reports, backends, commit)
+    wrong = problem(reports, wanted, device)
     counts = {b: r["counts"] for b, r in reports.items()}
-    alive = sum(not c["dead"] for r in reports.values() for c in r["controls"].values())
+    controls = [r["controls"] for r in reports.values()]
+    alive = sum(not c["dead"] for each in controls for c in each.values())
     if wrong:
         message, color = f"incomplete: {wrong}", "red"
+    elif any(each.keys() != wanted.manifest.names_of_controls for each in controls):
+        message, color = "incomplete: other controls than those of the manifest", "red"
     elif alive or any(c["failed"] for c in counts.values()):
         failed = sum(c["failed"] for c in counts.values())
         message, color = f"{failed} failed, {alive} controls alive", "red"
+    elif not is_clean(wanted.commit):
+        why = "the tree has changes" if wanted.commit else "the commit is not known"
+        message, color = f"incomplete: {why}", "orange"
     else:
         message = ", ".join(f"{b} {c['passed']}" for b, c in counts.items())
         color = "brightgreen"
     return {"schemaVersion": 1, "label": label, "message": message, "color": color}
 
 
-def gpu_badge(reports, backends, commit=None):
+def gpu_badge(reports, wanted):
     """The same for the GPU, where nothing is wrong with no report at all."""
     if not reports:
         endpoint = {"message": "not run", "color": "lightgrey"}
         return {"schemaVersion": 1, "label": "GPU parity"} | endpoint
-    return badge(reports, backends, "GPU parity", commit)
+    return badge(reports, wanted, "GPU parity", "gpu")
 
 
 def _cell(cases):
@@ -329,15 +381,16 @@ def write(root, ours, keras, badges):
 def main(folder, *arguments, root=ROOT):
     """The exit code: 1 if a badge is red, or there is nothing to write the pages from."""
     folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("matrix.md", "matrix.html", "keras-failures.md", *BADGES):
+        (folder / name).unlink(missing_ok=True)  # those of an earlier run must not stand for this
     backends = [argument for argument in arguments if argument != "--write"]
+    wanted = Wanted(backends, commit_of(root), manifest_beside(root / "conformance" / "cases"))
     cpu, gpu = (load(folder, backends, device) for device in ("cpu", "gpu"))
     keras = load(folder, backends, "cpu", "-keras")
-    commit = current_commit()
-    badges = {
-        "badge.json": badge(cpu, backends, "backend parity", commit),
-        "badge-gpu.json": gpu_badge(gpu, backends, commit),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
+    badges = dict(
+        zip(BADGES, (badge(cpu, wanted, "backend parity"), gpu_badge(gpu, wanted)), strict=True)
+    )
     (folder / "matrix.md").write_text(table(cpu, keras), "utf-8")
     (folder / "matrix.html").write_text(page(cpu, keras, badges.values()), "utf-8")
     (folder / "keras-failures.md").write_text(
@@ -347,13 +400,16 @@ def main(folder, *arguments, root=ROOT):
         (folder / name).write_text(json.dumps(endpoint) + "\n", "utf-8")
     print(table(cpu, keras))
     print("; ".join(f"{e['label']}: {e['message']}" for e in badges.values()))
+    colors = {endpoint["color"] for endpoint in badges.values()}
     if "--write" in arguments:
-        wrong = problem(cpu, backends, commit) or problem(keras, backends, commit)
-        if wrong:
-            print(f"Nothing is written: {wrong}")
+        wrong = problem(keras, wanted)
+        if wrong or colors & {"red", "orange"}:
+            print(f"Nothing is written: {wrong or 'a badge is incomplete'}")
             return 1
         write(root, cpu, keras, badges)
-    return int(any(e["color"] == "red" for e in badges.values()))
+    # A user with changes, or without git, may run the suite; what is published must be clean.
+    strict = os.environ.get("CI") == "true"
+    return int("red" in colors or (strict and "orange" in colors))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import runpy
 
 import pytest
 
+from keras_norms.testing.manifest import Manifest
+
 MATRIX = runpy.run_path(str(pathlib.Path(__file__).parents[1] / "conformance" / "matrix.py"))
 BACKENDS = ("tensorflow", "torch", "jax")
 
@@ -26,29 +28,36 @@ def case(status, severity=None, **changes):
     } | changes
 
 
+MANIFEST = Manifest("m", {"l1/forward.json": {"count": 3}}, {"norms.py": {"names": ["wrong axis"]}})
+COUNTS = {"planned": 3, "passed": 3, "failed": 0, "expected failures": 0, "not applicable": 0}
+
+
 def report(backend, **changes):
     return {
+        "backend": backend,
         "commit": "abc",
+        "manifest": MANIFEST.digest,
         "words": "",
         "device": "cpu",
         "date": "2026-01-01T00:00:00+00:00",
         "reproduce": "keras-norms conformance",
         "versions": {backend: "1.0", "keras": "3.0"},
-        "counts": {"planned": 2, "passed": 2, "failed": 0, "not applicable": 0},
+        "counts": COUNTS,
         "controls": {"wrong axis": {"dead": True, "killers": ["a"]}},
         "worst": [{"target": "L1", "dtype": "float32", "score": 1.0, "budget": 4.0}],
-        "cases": [case("passed"), case("passed")],
+        "cases": [case("passed")] * 3,
     } | changes
 
 
 def badge(folder, device="cpu", commit="abc", **changed):
     """The badge after reports of all backends, some changed; a text is written as it is."""
     for backend in BACKENDS:
-        data = changed.get(backend, report(backend))
+        data = changed.get(backend, report(backend, device=device, commit=commit))
         if data is not None:
             text = data if isinstance(data, str) else json.dumps(data)
             (folder / f"{backend}-{device}.json").write_text(text)
-    MATRIX["main"].__globals__["current_commit"] = lambda: commit
+    found = {"commit_of": lambda root: commit, "manifest_beside": lambda folder: MANIFEST}
+    MATRIX["main"].__globals__.update(found)
     code = MATRIX["main"](folder, *BACKENDS)
     name = "badge.json" if device == "cpu" else "badge-gpu.json"
     return code, json.loads((folder / name).read_text())
@@ -57,9 +66,9 @@ def badge(folder, device="cpu", commit="abc", **changed):
 def test_all_reports_make_a_green_badge_of_counts(tmp_path):
     code, endpoint = badge(tmp_path)
     assert code == 0
-    assert endpoint["message"] == "tensorflow 2, torch 2, jax 2"
+    assert endpoint["message"] == "tensorflow 3, torch 3, jax 3"
     assert endpoint["color"] == "brightgreen"
-    assert "| L1 | 2 of 2 | 2 of 2 | 2 of 2 |" in (tmp_path / "matrix.md").read_text()
+    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 |" in (tmp_path / "matrix.md").read_text()
     page = (tmp_path / "matrix.html").read_text()
     assert "a &amp; b. result 1 of 4 ulp" in page
     assert "keras-norms conformance -k l1-forward-float32-a" in page
@@ -74,12 +83,42 @@ def test_all_reports_make_a_green_badge_of_counts(tmp_path):
         ('{"commit": "ab', "incomplete: no report of jax"),
         (report("jax", commit="def"), "incomplete: reports of several commits"),
         (report("jax", words="max_norm"), "incomplete: a part of the cases"),
+        (report("jax", device="gpu"), "incomplete: a report of another backend or device"),
+        (report("jax") | {"backend": "torch"}, "incomplete: a report of another backend or device"),
         (
-            report("jax", counts={"planned": 1, "passed": 1, "failed": 0}),
-            "incomplete: different cases",
+            report("jax", versions={"jax": "1.0", "keras": "3.1"}),
+            "incomplete: reports of several versions of Keras",
         ),
         (
-            report("jax", counts={"planned": 2, "passed": 1, "failed": 1}),
+            report("jax", manifest="n"),
+            "incomplete: other cases than those of the manifest",
+        ),
+        (
+            report("jax", cases=[case("passed")], counts=COUNTS | {"planned": 1, "passed": 1}),
+            "incomplete: other cases than those of the manifest",
+        ),
+        (
+            report("jax", counts=COUNTS | {"passed": 1}),
+            "incomplete: counts that are not those of the cases",
+        ),
+        (
+            report(
+                "jax",
+                cases=[case("not applicable")] * 3,
+                counts=COUNTS | {"passed": 0, "not applicable": 3},
+            ),
+            "incomplete: no case passed on jax",
+        ),
+        (
+            report("jax", controls={}),
+            "incomplete: other controls than those of the manifest",
+        ),
+        (
+            report(
+                "jax",
+                cases=[case("passed"), case("passed"), case("failed", "wrong")],
+                counts=COUNTS | {"passed": 2, "failed": 1},
+            ),
             "1 failed, 0 controls alive",
         ),
         (report("jax", controls={"wrong axis": {"dead": False}}), "0 failed, 1 controls alive"),
@@ -99,8 +138,45 @@ def test_a_gpu_report_of_one_backend_is_incomplete(tmp_path):
     assert endpoint["message"] == "incomplete: no report of torch"
 
 
+@pytest.mark.parametrize(
+    ("commit", "why"), [("abc-dirty", "the tree has changes"), (None, "the commit is not known")]
+)
+def test_what_is_not_committed_is_incomplete_and_red_only_where_it_is_published(
+    tmp_path, monkeypatch, commit, why
+):
+    monkeypatch.delenv("CI", raising=False)
+    code, endpoint = badge(tmp_path, commit=commit)
+    assert code == 0
+    assert (endpoint["color"], endpoint["message"]) == ("orange", f"incomplete: {why}")
+    monkeypatch.setenv("CI", "true")
+    assert badge(tmp_path, commit=commit)[0] == 1
+
+
+def test_no_backend_is_incomplete(tmp_path):
+    badge(tmp_path)
+    assert MATRIX["main"](tmp_path) == 1
+
+
+def test_a_matrix_that_crashes_leaves_no_badge(tmp_path):
+    badge(tmp_path)
+    (tmp_path / "jax-cpu.json").write_text("{}")
+    with pytest.raises(KeyError):
+        MATRIX["main"](tmp_path, *BACKENDS)
+    assert not (tmp_path / "badge.json").exists()
+
+
+def test_an_infinite_score_is_read_from_a_word(tmp_path):
+    measure = case("passed")["measures"][0] | {"score": "inf", "relative": "inf"}
+    failed = case("failed", "wrong", measures=[measure])
+    text = json.dumps(report("jax", cases=[failed] * 2, controls={}))
+    (tmp_path / "jax-cpu-keras.json").write_text(text)
+    badge(tmp_path)
+    assert "result inf of 4 ulp" in (tmp_path / "matrix.html").read_text()
+
+
 def test_a_stale_report_is_incomplete(tmp_path):
-    code, endpoint = badge(tmp_path, commit="def")
+    every = {backend: report(backend) for backend in BACKENDS}
+    code, endpoint = badge(tmp_path, commit="def", **every)
     assert code == 1
     assert (endpoint["color"], endpoint["message"]) == (
         "red",
@@ -115,7 +191,9 @@ def keras_reports(folder):
     imprecise = case("failed", "imprecise", id="l1-b", measures=[off])
     for backend in BACKENDS:
         cases = [wrong, imprecise if backend == "jax" else case("passed")]
-        text = json.dumps(report(backend, cases=cases, controls={}))
+        cases.append(case("passed"))
+        counts = {"passed": 2 - (backend == "jax"), "failed": 1 + (backend == "jax")}
+        text = json.dumps(report(backend, cases=cases, counts=COUNTS | counts, controls={}))
         (folder / f"{backend}-cpu-keras.json").write_text(text)
 
 
@@ -128,7 +206,7 @@ def test_what_keras_fails_is_told_apart_by_severity(tmp_path):
     assert "| cases that fail: imprecise | 0 | 0 | 0 | 0 | 0 | 1 |" in matrix
     page = (tmp_path / "matrix.html").read_text()
     assert '<td class="bad">' in page
-    assert "0 of 2<br><small>1 wrong, 1 imprecise</small>" in page
+    assert "1 of 3<br><small>1 wrong, 1 imprecise</small>" in page
     listed = (tmp_path / "keras-failures.md").read_text()
     wrong, imprecise = listed.split("## wrong")[1].split("## imprecise")
     row = "| KN-L1-001 | forward | tensorflow 1, torch 1, jax 1 | L1: a & b | <X object> is inf | "
@@ -164,16 +242,16 @@ def test_the_pages_are_filled(tmp_path):
     assert "old" not in readme
     assert readme.startswith("before\n")
     assert readme.endswith("after\n")
-    assert "2 cases and 1 controls, passed of run (Keras 3.0, tensorflow 1.0, torch 1.0" in readme
-    assert "| L1 | 2 of 2 | 2 of 2 | 2 of 2 | 0 of 2 |" not in readme
-    assert "| L1 | 2 of 2 | 2 of 2 | 2 of 2 | 1 of 2 | 1 of 2 | 0 of 2 |" in readme
+    assert "3 cases and 1 controls, passed of run (Keras 3.0, tensorflow 1.0, torch 1.0" in readme
+    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 | 1 of 3 |" not in readme
+    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 | 2 of 3 | 2 of 3 | 1 of 3 |" in readme
     assert "| L1 | 1.00 | 1.00 | 1.00 |" in readme
     assert "torch: 1 wrong; jax: 1 wrong, 1 imprecise." in readme
     page = (root / "docs" / "keras-failures.md").read_text()
     assert "old" not in page
     assert "| imprecise | 0 | 0 | 1 |" in page
     written = json.loads((root / "docs" / "badge.json").read_text())
-    assert written["message"] == "tensorflow 2, torch 2, jax 2"
+    assert written["message"] == "tensorflow 3, torch 3, jax 3"
     write(reports, root)
     assert (root / "README.md").read_text() == readme, "a second time changes nothing"
 

@@ -7,8 +7,9 @@ import pytest
 from test_testing import case
 
 from keras_norms.testing import command
-from keras_norms.testing.cases import BrokenCases, load_cases, packaged_cases
+from keras_norms.testing.cases import load_cases, packaged_cases
 from keras_norms.testing.controls import load_controls
+from keras_norms.testing.manifest import BrokenCases, digest, manifest_beside
 from keras_norms.testing.processes import Suite
 
 MUTANTS = """
@@ -85,9 +86,59 @@ def test_two_processes_find_what_one_finds(tmp_path):
 
 def options(cases, controls, **changes):
     given = {"target": "keras_norms", "backend": None, "device": "cpu", "jobs": 2, "words": ""}
-    given |= {"cases": str(cases), "controls": str(controls), "quiet": True, "report": None}
+    given |= {"cases": str(cases), "controls": controls and str(controls), "quiet": True}
+    given |= {"report": None}
     given["keras_report"] = None
     return types.SimpleNamespace(**given | changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("of_no_class", '{"MaxNrom": make}'),
+        ("of_no_case", '{"MaxNorm": make}, config={"max_value": 99}'),
+        ("that_crashes", '{"MaxNorm": lambda: None}'),
+    ],
+)
+def test_a_mutant_that_shows_nothing_breaks_the_run(tmp_path, name, changed):
+    text = MUTANTS.replace('{"MaxNorm": make}', changed)
+    given = options(*folders(tmp_path, name, text), jobs=1)
+    assert command.run(given) == command.BROKEN
+
+
+def test_words_do_not_change_the_verdict_on_a_mutant(tmp_path):
+    """It must be killed by the other case."""
+    suite = Suite(["keras_norms"], *folders(tmp_path, "other_case"), words="off")
+    found, (killed,) = suite.run(1)
+    assert [o.case.id for o in found["keras_norms"]] == ["b"]
+    assert [o.case.id for o in killed.outcomes] == ["a", "b"]
+    assert Suite(*suite.arguments[:4], words="nothing").mutants == []
+
+
+def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
+    cases, controls = folders(tmp_path, "listed")
+    file = cases / "max_norm" / "cases.json"
+    listed = {"count": 2, "sha256": digest(file.read_text())}
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"cases": {"max_norm/cases.json": listed}, "controls": {}}))
+    found = manifest_beside(cases)
+    found.check_cases(cases)
+    assert (found.number_of_cases, found.names_of_controls) == (2, set())
+    with pytest.raises(BrokenCases, match=r"These files differ: \['__init__.py', "):
+        found.check_controls(controls, [])
+    file.write_text(file.read_text() + " ")
+    assert command.run(options(cases, None)) == command.BROKEN
+    manifest.write_text("[]")
+    assert command.run(options(cases, None)) == command.BROKEN
+    manifest.unlink()
+    assert command.run(options(cases, None, jobs=1)) == command.FAILS
+
+
+def test_a_report_of_an_earlier_run_does_not_survive(tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text("{}")
+    assert command.run(options(tmp_path, None, report=str(report))) == command.BROKEN
+    assert not report.exists()
 
 
 def test_a_process_that_dies_breaks_the_run(tmp_path, capsys):

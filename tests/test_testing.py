@@ -115,6 +115,19 @@ def test_a_crash_is_not_a_failure_that_a_mutant_may_claim():
     assert not found.dead
 
 
+def test_a_mutant_may_be_meant_to_crash():
+    def broken(**config):
+        raise RuntimeError("as it must")
+
+    meant = controls.Mutant("broken", {"MaxNorm": broken}, dies_by=("RuntimeError",))
+    assert controls.run_mutant(meant, [case()]).dead
+    bad_input = case(kind="raises", expected={"error": "ValueError", "words": []}, inputs={})
+    assert controls.run_mutant(meant, [bad_input]).dead
+    other = dataclasses.replace(meant, dies_by=("ValueError",))
+    assert not controls.run_mutant(other, [case()]).dead
+    assert not controls.run_mutant(other, [bad_input]).dead
+
+
 def test_a_correct_mutant_is_alive():
     found = controls.run_mutant(controls.Mutant("correct", {"MaxNorm": kn.MaxNorm}), [case()])
     assert not found.dead
@@ -224,7 +237,7 @@ def test_small_weights_and_large_outputs_are_what_the_case_says():
     assert mean > 100
 
 
-FAILING = 'id = "a"\nreason = "Keras"\nlink = "https://example.org"\n'
+FAILING = 'id = "a"\nreason = "Keras"\nlink = "https://example.org"\nmessage = "must have"\n'
 
 
 def expecting_failure(tmp_path, text=FAILING, backend="jax"):
@@ -239,10 +252,25 @@ def test_an_expected_failure_is_counted_as_such(tmp_path):
     assert (found.status, found.message) == ("expected failure", "Keras")
 
 
+@pytest.mark.parametrize(
+    ("way", "status"),
+    [
+        ("score = [2e6, 3e6]", "expected failure"),
+        ("score = [5, 10]", "failed"),
+        ('message = "ulp off"', "failed"),
+    ],
+)
+def test_a_failure_in_another_way_is_not_the_expected_one(tmp_path, way, status):
+    text = FAILING.replace('message = "must have"', way)
+    values = [["0x1.8p-1", "0x0.0p+0"], ["0x1.999999999999ap-1", "0x0.0p+0"]]
+    (found,) = runner.run([expecting(values=values)], expected=expecting_failure(tmp_path, text))
+    assert found.status == status
+
+
 def test_a_case_that_passes_against_what_is_expected_fails(tmp_path):
     (found,) = runner.run([case()], expected=expecting_failure(tmp_path))
     assert found.status == "failed"
-    assert "expected to fail, but passed" in found.message
+    assert "expected to fail with 'must have', but: passed" in found.message
 
 
 def test_an_expected_failure_may_be_of_some_backends(tmp_path):
@@ -252,7 +280,16 @@ def test_an_expected_failure_may_be_of_some_backends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", [FAILING.replace('"a"', '"b"'), 'id = "a"\n', 'id = "a\n', FAILING + "wrong = 1\n"]
+    "text",
+    [
+        FAILING.replace('"a"', '"b"'),
+        'id = "a"\n',
+        'id = "a\n',
+        FAILING + "wrong = 1\n",
+        FAILING + "score = [1, 2]\n",
+        FAILING.replace('message = "must have"', "score = [2, 1]"),
+        FAILING.replace('message = "must have"', "score = [2, inf]"),
+    ],
 )
 def test_an_unmatched_or_broken_expectation_is_broken(tmp_path, text):
     with pytest.raises(BrokenCases):

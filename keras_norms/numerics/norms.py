@@ -133,18 +133,24 @@ def l2(w, axes):
     """
     if has_single_entries(w, axes):
         return magnitude(w)
-    squares = total(w * w, axes)
-    return ops.sqrt(_nonzero(squares)) * ops.sign(squares)
+    norm, is_zero = l2_or_one_and_zeros(w, axes)
+    return replaced(norm, is_zero, 0)
 
 
 def l2_or_one(w, axes):
     """Euclidean norm of each group, and 1 for a zero group: a safe divisor."""
-    return ops.sqrt(_nonzero(total(w * w, axes)))
+    return l2_or_one_and_zeros(w, axes)[0]
 
 
-def _nonzero(squares):
-    """`squares` with 1 in place of 0, because the slope of a root is infinite at 0."""
-    return replaced(squares, squares == 0, 1)
+def l2_or_one_and_zeros(w, axes):
+    """What `l2_or_one` returns, and whether each group is zero, or its squares are."""
+    if has_single_entries(w, axes):
+        is_zero = w == 0
+        return replaced(ops.abs(w), is_zero, 1), is_zero
+    squares = total(w * w, axes)
+    is_zero = squares == 0
+    # The slope of a root is infinite at 0.
+    return ops.sqrt(replaced(squares, is_zero, 1)), is_zero
 
 
 def replaced(x, condition, number):

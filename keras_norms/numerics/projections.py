@@ -13,6 +13,7 @@ from keras import ops
 from keras_norms.numerics.norms import (
     has_single_entries,
     l2_or_one,
+    l2_or_one_and_zeros,
     replaced,
     rounding,
     total,
@@ -103,9 +104,7 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         moved = direction * (clip(norm, min_value, max_value) / size)
         inside = (norm >= min_value) & (norm <= max_value)
         return ops.where(inside, w, moved if rate == 1 else (1 - rate) * w + rate * moved)
-    squares = total(w * w, axes)
-    is_zero = squares == 0
-    norm = ops.sqrt(replaced(squares, is_zero, 1))
+    norm, is_zero = l2_or_one_and_zeros(w, axes)
     factor = replaced(clip(norm, min_value, max_value) / norm, is_zero, 1)
     if rate != 1:
         factor = (1 - rate) + rate * factor

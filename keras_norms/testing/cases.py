@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-
-class BrokenCases(Exception):
-    """The case files cannot be used: missing, empty, or not what they say they hold."""
+from keras_norms.testing.manifest import BrokenCases
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,10 @@ from keras import ops
 from rich.console import Console
 
 from keras_norms.testing import backends, runner
-from keras_norms.testing.cases import BrokenCases, packaged_cases
+from keras_norms.testing.cases import packaged_cases
 from keras_norms.testing.expected import load_expected
 from keras_norms.testing.harness import KERAS, OURS
+from keras_norms.testing.manifest import BrokenCases, manifest_beside
 from keras_norms.testing.processes import PACKAGES, BrokenRun, Suite
 from keras_norms.testing.report import make_report
 from keras_norms.testing.tables import print_counts, print_run
@@ -21,6 +22,9 @@ CONFORMS, FAILS, USAGE, BROKEN, NO_DEVICE, NOTHING_RAN = range(6)
 def run(options):
     """The exit code of one run, whose report is printed and, if asked for, written as JSON."""
     console = Console(soft_wrap=True, highlight=False)
+    for report in (options.report, options.keras_report):
+        if report:  # one of an earlier run must not stand for this one
+            pathlib.Path(report).unlink(missing_ok=True)
     line = _usage(options)
     if line:
         console.print(line)
@@ -44,8 +48,16 @@ def run(options):
 
 def _run_suite(options, backend, console):
     folder = pathlib.Path(options.cases or packaged_cases())
+    manifest = manifest_beside(folder)
+    if manifest:
+        manifest.check_cases(folder)
+    elif not options.cases:
+        raise BrokenCases(f"There is no manifest beside {folder}")
     packages = [options.target] + ([KERAS.name] if options.keras_report else [])
     suite = Suite(packages, folder, options.controls, options.device, options.words)
+    listed = manifest_beside(options.controls) if options.controls else None
+    if listed:
+        listed.check_controls(options.controls, suite.controls)
     known = folder.parent / "expected_failures.toml"
     expected = {}
     if options.target == OURS.name and (known.is_file() or not options.cases):
@@ -61,9 +73,7 @@ def _run_suite(options, backend, console):
     found, killed = suite.run(options.jobs)
     outcomes = runner.as_expected(found[options.target], expected)
     noticed = {t.name: t.notices(suite.all_cases, options.device) for t in suite.troubles}
-    # A part of the cases need not reach every mutant.
-    killed = [k for k in killed if k.outcomes]
-    report = make_report(options, options.target, outcomes, killed, noticed)
+    report = make_report(options, options.target, manifest, outcomes, killed, noticed)
     if not options.quiet:
         print_run(console, outcomes, killed, noticed, report)
     print_counts(console, report)
@@ -71,12 +81,11 @@ def _run_suite(options, backend, console):
         _write(report, options.report)
     if options.keras_report:
         # What Keras' own classes fail is shown in the matrix; it does not fail this run.
-        theirs = make_report(options, KERAS.name, found[KERAS.name], [], {})
+        theirs = make_report(options, KERAS.name, manifest, found[KERAS.name], [], {})
         console.print("Keras' own classes:")
         print_counts(console, theirs)
         _write(theirs, options.keras_report)
-    alive = [] if options.words else [k for k in killed if not k.dead]
-    if alive or not all(noticed.values()):
+    if not all(k.dead for k in killed) or not all(noticed.values()):
         return BROKEN
     counts = report["counts"]
     if not counts["passed"] + counts["failed"] + counts["expected failures"]:
@@ -87,7 +96,7 @@ def _run_suite(options, backend, console):
 def _write(report, name):
     path = pathlib.Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 def _usage(options):

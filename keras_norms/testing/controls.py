@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from keras_norms.testing.cases import BrokenCases
 from keras_norms.testing.harness import OURS, Harness
 from keras_norms.testing.kinds import AROUND, SLOW
+from keras_norms.testing.manifest import BrokenCases
 from keras_norms.testing.runner import Outcome, run_case
 
 
@@ -28,12 +28,15 @@ class Mutant:
             mutant runs on the cases that use one of them.
         kinds: The kinds in `SLOW` that it runs on; it runs on every other kind.
         config: The arguments that a case must have for the mutant to run on it.
+        dies_by: The names of exceptions that are its mistake, as where Python decides by a value
+            that is not known yet. Any other exception is a bug in the mutant, and shows nothing.
     """
 
     name: str
     classes: dict[str, Any]
     kinds: tuple[str, ...] = ()
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    dies_by: tuple[str, ...] = ()
 
     def concerns(self, case):
         """Whether the mutant is to be run on a case."""
@@ -64,13 +67,27 @@ class MutantOutcome:
 
     @property
     def killers(self):
-        """The ids of the cases that the mutant fails. A crash shows nothing."""
-        return [o.case.id for o in self.outcomes if o.status == "failed"]
+        """The ids of the cases that the mutant fails, by a wrong result or as it is meant to."""
+        known = (None, *self.mutant.dies_by)
+        return [o.case.id for o in self._failing if o.exception in known]
+
+    @property
+    def crashes(self):
+        """The outcomes by an exception that is not the mutant's mistake.
+
+        Where an exception is due, another one shows nothing for or against the mutant.
+        """
+        others = [o for o in self._failing if o.exception and o.case.kind != "raises"]
+        return [o for o in others if o.exception not in self.mutant.dies_by]
 
     @property
     def dead(self):
-        """Whether the mutant failed a case by a wrong result, and crashed in none."""
-        return bool(self.killers) and all(o.status != "crashed" for o in self.outcomes)
+        """Whether the mutant failed a case, and crashed in none."""
+        return bool(self.killers) and not self.crashes
+
+    @property
+    def _failing(self):
+        return [o for o in self.outcomes if o.status in ("failed", "crashed")]
 
 
 def run_mutant(mutant, cases, *, device="cpu"):

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
-from keras_norms import constraints, regularizers
+from keras_norms import audit, constrain, constraints, project, regularizers
 from keras_norms.testing import backends, severity
 from keras_norms.testing.cases import argument, exact_array, input_array
 from keras_norms.testing.scores import budget, error_in_ulp, relative_error
@@ -29,12 +29,14 @@ class Mismatch(AssertionError):
         message: What must be so, and what was received.
         severity: How bad it is, one of those in `severity.py`.
         measures: What was scored nonetheless.
+        exception: The exception that the code under test raised, if it did.
     """
 
-    def __init__(self, message, severity=severity.WRONG, measures=()):
+    def __init__(self, message, severity=severity.WRONG, measures=(), exception=None):
         super().__init__(message)
         self.severity = severity
         self.measures = tuple(measures)
+        self.exception = exception and type(exception).__name__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +64,15 @@ class Measure:
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """A package under test: where its constraints and its regularizers are found."""
+    """A package under test: where its constraints and its regularizers are found.
+
+    `whole_models` are its functions of whole models, by name.
+    """
 
     name: str
     constraints: Any
     regularizers: Any
+    whole_models: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
     def classes(self):
         """Everything that a case may name: its classes, and the Keras layers around them."""
@@ -74,10 +80,13 @@ class Package:
         theirs = {n: c for n, c in members.items() if isinstance(c, type)}
         around = {"Conv2D": keras.layers.Conv2D, "Dense": keras.layers.Dense}
         others = {"SGD": keras.optimizers.SGD, "get_regularizer": self.regularizers.get}
-        return theirs | around | others
+        return theirs | around | others | dict(self.whole_models)
 
 
-OURS = Package("keras_norms", constraints, regularizers)
+OURS = Package(
+    *("keras_norms", constraints, regularizers),
+    {"constrain": constrain, "project": project, "audit": audit},
+)
 KERAS = Package("keras", keras.constraints, keras.regularizers)
 
 

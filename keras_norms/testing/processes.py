@@ -23,7 +23,7 @@ class BrokenRun(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Cases by their place in the suite, to be run on a package or on one of the mutants."""
+    """Cases by their place among all, to be run on a package or on one of the mutants."""
 
     cases: tuple[int, ...]
     target: str
@@ -38,19 +38,30 @@ class Suite:
         cases: The folder of cases.
         controls: The folder of controls, or None.
         device: "cpu" or "gpu".
-        words: What the id, the target or the title of a case must contain.
+        words: What the id, the target or the title of a case must contain. A mutant that concerns
+            such a case runs on all of its cases, so that its verdict does not depend on the words.
     """
 
     def __init__(self, packages, cases, controls=None, device="cpu", words=""):
         self.arguments = (packages, cases, controls, device, words)
         self.device = device
         self.all_cases = load_cases(cases)
-        self.cases = [c for c in self.all_cases if all(w in c.words for w in words.lower().split())]
-        self.mutants, self.troubles = load_controls(controls) if controls else ([], [])
+        wanted = words.lower().split()
+        self.chosen = [
+            i for i, case in enumerate(self.all_cases) if all(word in case.words for word in wanted)
+        ]
+        every, self.troubles = load_controls(controls) if controls else ([], [])
+        self.controls = [control.name for control in (*every, *self.troubles)]
+        self.mutants = [m for m in every if not words or any(map(m.concerns, self.cases))]
         self._harnesses = {
             name: Harness(PACKAGES[name].classes(), device, partial=name != OURS.name)
             for name in packages
         }
+
+    @property
+    def cases(self):
+        """The cases that have the words."""
+        return [self.all_cases[i] for i in self.chosen]
 
     def parts(self):
         """The parts of a run; together they hold each case once per package and per mutant.
@@ -58,16 +69,16 @@ class Suite:
         Slow cases come first, so that no process ends long after the others. Cases of the same
         shape stay together, because JAX compiles each operation for each shape.
         """
-        places = range(len(self.cases))
-        slow = [i for i in places if self.cases[i].kind in SLOW]
+        every = self.all_cases
+        slow = [i for i in self.chosen if every[i].kind in SLOW]
         shapes: dict[str, list[int]] = {}
-        for i in places:
-            case = self.cases[i]
+        for i in self.chosen:
+            case = every[i]
             if case.kind not in SLOW:
                 shape = case.inputs.get("w", {}).get("shape")
                 shapes.setdefault(f"{case.target} {case.dtype} {shape}", []).append(i)
         rest = [
-            Part(tuple(i for i in places if mutant.concerns(self.cases[i])), "", m)
+            Part(tuple(i for i, case in enumerate(every) if mutant.concerns(case)), "", m)
             for m, mutant in enumerate(self.mutants)
         ]
         rest += [Part(tuple(found), name) for found in shapes.values() for name in self._harnesses]
@@ -80,7 +91,7 @@ class Suite:
             harness = self._harnesses[part.target]
         else:
             harness = self.mutants[part.mutant].harness(self.device)
-        return [runner.run_case(self.cases[i], harness) for i in part.cases]
+        return [runner.run_case(self.all_cases[i], harness) for i in part.cases]
 
     def run(self, jobs=1):
         """The outcomes of the cases by package, and those of the mutants, in the order of reading.
@@ -97,7 +108,7 @@ class Suite:
                 found[part.target] |= zip(part.cases, outcomes, strict=True)
             else:
                 killed[part.mutant] = MutantOutcome(self.mutants[part.mutant], outcomes)
-        ordered = {name: [of[i] for i in range(len(self.cases))] for name, of in found.items()}
+        ordered = {name: [of[i] for i in self.chosen] for name, of in found.items()}
         return ordered, [killed[m] for m in sorted(killed)]
 
     def _spread(self, parts, jobs):
@@ -108,7 +119,7 @@ class Suite:
                 # A case is not sent back: it is known here.
                 for part, results in zip(parts, pool.map(_run_part, parts), strict=True):
                     yield [
-                        runner.Outcome(self.cases[i], *result)
+                        runner.Outcome(self.all_cases[i], *result)
                         for i, result in zip(part.cases, results, strict=True)
                     ]
             except BrokenProcessPool as error:
@@ -127,4 +138,6 @@ def _prepare(*arguments):
 
 def _run_part(part):
     assert _suite is not None  # _prepare ran first
-    return [(o.status, o.message, o.measures, o.severity) for o in _suite.outcomes(part)]
+    return [
+        (o.status, o.message, o.measures, o.severity, o.exception) for o in _suite.outcomes(part)
+    ]

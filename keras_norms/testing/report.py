@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import math
 import os
 import platform
 from collections import Counter
@@ -9,16 +10,17 @@ from collections import Counter
 import keras
 
 import keras_norms
-from keras_norms.testing.commit import current_commit
+from keras_norms.testing.commit import package_commit
 from keras_norms.testing.coverage import redundant
 
 
-def make_report(options, target, outcomes, killed, noticed):
+def make_report(options, target, manifest, outcomes, killed, noticed):
     """The report as a dict that JSON can hold.
 
     Args:
         options: The command's options.
         target: The name of the package under test.
+        manifest: The manifest of the cases, or None.
         outcomes: The outcomes of the cases.
         killed: The outcomes of the mutants.
         noticed: Whether each trouble was noticed, by its name.
@@ -33,7 +35,8 @@ def make_report(options, target, outcomes, killed, noticed):
         "backend": backend,
         "device": options.device,
         "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
-        "commit": current_commit(),
+        "commit": package_commit(),
+        "manifest": manifest and manifest.digest,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
         | {"keras_norms": keras_norms.__version__, "python": platform.python_version()},
@@ -60,7 +63,7 @@ def make_report(options, target, outcomes, killed, noticed):
                 "status": "failed" if o.status == "crashed" else o.status,
                 "severity": o.severity,
                 "message": o.message,
-                "measures": [vars(m) for m in o.measures],
+                "measures": [{k: _in_json(v) for k, v in vars(m).items()} for m in o.measures],
             }
             for o in outcomes
         ],
@@ -80,11 +83,16 @@ def worst_scores(outcomes):
                 "dtype": dtype,
                 "cases": len(mine),
                 "passed": sum(o.status == "passed" for o in mine),
-                "score": worst.score if worst else 0.0,
+                "score": _in_json(worst.score) if worst else 0.0,
                 "budget": worst.budget if worst else 0.0,
             }
         )
     return rows
+
+
+def _in_json(value):
+    """A value that JSON can hold: it has no infinity, which becomes a word that `float` reads."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def unused_budgets(outcomes):

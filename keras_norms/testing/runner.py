@@ -21,6 +21,7 @@ class Outcome:
         message: What was wrong, or why the case is not applicable.
         measures: The scores of its results.
         severity: How bad it is that the case failed or crashed, else None.
+        exception: The name of the exception that the code under test raised, else None.
     """
 
     case: Case
@@ -28,6 +29,12 @@ class Outcome:
     message: str = ""
     measures: tuple[Measure, ...] = ()
     severity: str | None = None
+    exception: str | None = None
+
+    @property
+    def over(self):
+        """The measures that are over their budgets."""
+        return [m for m in self.measures if not m.score <= m.budget]
 
 
 def run_case(case, harness):
@@ -41,15 +48,18 @@ def run_case(case, harness):
     except NotApplicable as reason:
         return Outcome(case, "not applicable", str(reason))
     except Mismatch as error:
-        return Outcome(case, "failed", str(error), error.measures, error.severity)
+        return Outcome(case, "failed", str(error), error.measures, error.severity, error.exception)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        return Outcome(case, "crashed", text, severity=severity.of_exception(error))
-    over = [m for m in measures if not m.score <= m.budget]
-    if over:
-        text = "; ".join(f"{m.what} is {m.score:.3g} ulp off, allowed {m.budget:.3g}" for m in over)
-        return Outcome(case, "failed", text, measures, severity.of_measures(over))
-    return Outcome(case, "passed", "", measures)
+        name = type(error).__name__
+        grade = severity.of_exception(error)
+        return Outcome(case, "crashed", f"{name}: {error}", severity=grade, exception=name)
+    outcome = Outcome(case, "passed", "", measures)
+    if outcome.over:
+        text = "; ".join(
+            f"{m.what} is {m.score:.3g} ulp off, allowed {m.budget:.3g}" for m in outcome.over
+        )
+        return Outcome(case, "failed", text, measures, severity.of_measures(outcome.over))
+    return outcome
 
 
 def run(cases, *, package=OURS, expected=None, device="cpu"):
@@ -61,8 +71,8 @@ def run(cases, *, package=OURS, expected=None, device="cpu"):
 def as_expected(outcomes, expected):
     """The outcomes after comparison with the expected failures, which are given by case id.
 
-    A case that fails as expected is an expected failure. One that is expected to fail and does not
-    has failed.
+    A case that fails as expected is an expected failure. One that is expected to fail and does not,
+    or fails in another way, has failed.
     """
     return [
         _as_expected(outcome, expected[outcome.case.id]) if outcome.case.id in expected else outcome
@@ -71,11 +81,10 @@ def as_expected(outcomes, expected):
 
 
 def _as_expected(outcome, expected):
-    if outcome.status == "failed":
+    if outcome.status == "crashed":
+        return outcome
+    if outcome.status == "failed" and expected.explains(outcome):
         return dataclasses.replace(outcome, status="expected failure", message=expected.reason)
-    if outcome.status in ("passed", "not applicable"):
-        message = f"expected to fail, but {outcome.status}: {expected.reason}"
-        return dataclasses.replace(
-            outcome, status="failed", message=message, severity=severity.WRONG
-        )
-    return outcome
+    found = outcome.message if outcome.status == "failed" else outcome.status
+    message = f"expected to fail with {expected.way}, but: {found} ({expected.reason})"
+    return dataclasses.replace(outcome, status="failed", message=message, severity=severity.WRONG)

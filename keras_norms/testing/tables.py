@@ -38,9 +38,8 @@ def print_run(console, outcomes, killed, noticed, report):
     for k in killed:
         verdict = f"failed {len(k.killers)} of {len(k.outcomes)}" if k.dead else "[red]SURVIVED[/]"
         console.print(f"  {k.mutant.name}: {verdict}")
-        for o in k.outcomes if not k.dead else ():
-            if o.status == "crashed":
-                console.print(f"    crashed {o.case.id}: {o.message}", markup=False)
+        for o in k.crashes:
+            console.print(f"    crashed {o.case.id}: {o.message}", markup=False)
     for name, was_noticed in noticed.items():
         console.print(f"  {name}: {'noticed' if was_noticed else '[red]NOT NOTICED[/]'}")
     for id in report["redundant"]:

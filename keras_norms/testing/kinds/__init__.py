@@ -1,8 +1,8 @@
 """The kinds of cases: each is a function of a case and a harness that returns the measures."""
 
-from keras_norms.testing.kinds import objects, training, values
+from keras_norms.testing.kinds import models, objects, training, values
 
-KINDS = values.KINDS | objects.KINDS | training.KINDS
+KINDS = values.KINDS | objects.KINDS | training.KINDS | models.KINDS
 # Kinds that compile, train or save: a case of them takes seconds, not milliseconds.
 SLOW = {"jit", "traced", "training", "bounded", "save_load"}
 # The classes of Keras that a kind uses beside the target.

@@ -103,6 +103,7 @@ def raises(case, harness):
                 f"It must raise {wanted} that says {words}. "
                 f"Received: {type(error).__name__}: {str(error)[:200]}",
                 severity.CONVENTION if same else severity.WRONG,
+                exception=error,
             ) from error
         return []
     raise Mismatch(f"It must raise {wanted}. Received: nothing raised")

@@ -76,7 +76,8 @@ def jit(case, harness):
     try:
         got = backends.compiled(target, case.inputs["one_graph"])(w)
     except Exception as error:
-        raise Mismatch(f"It must compile. Received: {type(error).__name__}") from error
+        text = f"It must compile. Received: {type(error).__name__}"
+        raise Mismatch(text, exception=error) from error
     return [harness.compare("compiled", got, case.expected["result"])]
 
 
@@ -116,7 +117,8 @@ def traced(case, harness):
         outside = made[0](w)
         ops.convert_to_numpy(outside)
     except Exception as error:
-        raise Mismatch(f"It must work outside too. Received: {type(error).__name__}") from error
+        text = f"It must work outside too. Received: {type(error).__name__}"
+        raise Mismatch(text, exception=error) from error
     expected = case.expected["result"]
     return [
         harness.compare("inside", inside, expected),
