@@ -1,0 +1,146 @@
+"""Plant bugs in a copy of the project, one at a time, and see what finds them.
+
+    python -m conformance.plant [--file FILE ...] [--only WORDS] [--jobs N]
+    python -m conformance.plant --module FILE --old TEXT --new TEXT
+
+A bug is a text in a module, which must be there once, and what replaces it. The golden cases run
+first, with Keras' current backend, and with the controls if the bug is in the suite itself. What
+they do not find is left to the unit tests. The bugs of the project are in conformance/planted/. One
+that changes no result gives its reason as `lives`. The exit code is 1 if another one survives, or
+one dies that must live.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+ROOT = pathlib.Path(__file__).parents[1]
+COPIED = ("keras_norms", "conformance", "tests", "docs", "benchmarks", "examples", ".github")
+SECONDS = 900  # a planted loop may never end
+
+
+@dataclasses.dataclass(frozen=True)
+class Bug:
+    """A substitution in a module, and why it changes no result, if that is so."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    lives: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What found a bug: "golden cases", "controls", "unit tests", or nothing."""
+
+    bug: Bug
+    found_by: str
+    details: str
+
+    @property
+    def is_as_it_must_be(self):
+        """Whether it was found, or changes no result."""
+        return bool(self.found_by) != bool(self.bug.lives)
+
+
+def load(paths):
+    """The bugs of some files."""
+    bugs = []
+    for path in paths:
+        bugs += [Bug(**entry) for entry in tomllib.loads(path.read_text("utf-8"))["bug"]]
+    return bugs
+
+
+def judge(bug):
+    """Plant a bug in a copy, and run the suite there."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        _copy(root)
+        path = root / bug.module
+        text = path.read_text("utf-8")
+        if text.count(bug.old) != 1:
+            raise SystemExit(f"{bug.name}: the text is there {text.count(bug.old)} times")
+        path.write_text(text.replace(bug.old, bug.new), "utf-8")
+        return _verdict(bug, root)
+
+
+def _copy(root):
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    for path in ROOT.glob("*"):
+        if path.is_file():
+            shutil.copy(path, root)
+
+
+def _verdict(bug, root):
+    report = root / "report.json"
+    command = ["-m", "keras_norms", "conformance", "--quiet", "--report", str(report)]
+    if bug.module.startswith(("keras_norms/testing", "conformance")):
+        command += ["--controls", "conformance/mutants"]
+    code, said = _run(root, *command)
+    failed = []
+    if report.is_file():
+        cases = json.loads(report.read_text("utf-8"))["cases"]
+        failed = [case["id"] for case in cases if case["status"] == "failed"]
+    if failed:
+        return Verdict(bug, "golden cases", f"{len(failed)}: {failed[0]}")
+    if code:
+        return Verdict(bug, "controls" if report.is_file() else "golden cases", said)
+    code, said = _run(root, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests")
+    return Verdict(bug, "unit tests" if code else "", said)
+
+
+def _run(root, *arguments):
+    """The exit code of Python in a copy, and the last thing that it says."""
+    # The copy comes before an installed package.
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *arguments]
+    options = {"cwd": root, "env": environment, "capture_output": True, "text": True}
+    try:
+        done = subprocess.run(command, check=False, timeout=SECONDS, **options)
+    except subprocess.TimeoutExpired:
+        return 1, f"not done after {SECONDS} seconds"
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    found = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or lines
+    return done.returncode, found[-1] if found else ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--file", type=pathlib.Path, action="append", help="a list of bugs")
+    parser.add_argument("--only", default="", help="bugs with this in the name or the module")
+    parser.add_argument("--jobs", type=int, default=1, help="how many bugs at a time")
+    for name in ("module", "old", "new"):
+        parser.add_argument(f"--{name}", help="of a bug of your own")
+    options = parser.parse_args()
+    if options.module:
+        bugs = [Bug("yours", options.module, options.old, options.new)]
+    else:
+        paths = options.file or sorted((ROOT / "conformance" / "planted").glob("*.toml"))
+        bugs = [bug for bug in load(paths) if options.only in f"{bug.name} {bug.module}"]
+    verdicts = []
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for verdict in pool.map(judge, bugs):
+            verdicts.append(verdict)
+            mark = "" if verdict.is_as_it_must_be else " (!)"
+            print(f"{verdict.found_by or 'nothing'}{mark}: {verdict.bug.name}", flush=True)
+            print(f"    {verdict.bug.lives or verdict.details}", flush=True)
+    for kind in ("golden cases", "controls", "unit tests", ""):
+        count = sum(verdict.found_by == kind for verdict in verdicts)
+        print(f"found by {kind or 'nothing'}: {count} of {len(verdicts)}")
+    return int(not all(verdict.is_as_it_must_be for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
