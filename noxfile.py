@@ -245,6 +245,18 @@ def laws(session, backend):
     )
 
 
+@nox.session(venv_backend="none", requires=["wheel"])
+@on_every_backend
+def plant(session, backend):
+    """Plant bugs in a copy, one at a time, and see what finds them: two hours for all of them.
+
+    Arguments go to conformance/plant.py.
+    """
+    python = python_with(session, backend)
+    command = [python, "-m", "conformance.plant", "--jobs", str(os.cpu_count() or 1)]
+    session.run(*command, *session.posargs, env=variables(backend) | {"PYTHONPATH": str(ROOT)})
+
+
 @nox.session(venv_backend="none")
 def matrix(session):
     """The table of all reports, as Markdown and HTML, and the badge. Red where one is missing.
