@@ -23,6 +23,7 @@ AXES = [
     *(({"axis": list(range(max(1, rank - 1)))}, shape) for rank, shape in SHAPES.items()),
     ({"axis": [0, 2]}, SHAPES[3]),
     ({"axis": [-1, 0]}, SHAPES[4]),
+    ({"axis": [2, 0]}, SHAPES[3]),
 ]
 
 # Of these, enough for a map that is compiled anew for each shape.

@@ -21,7 +21,7 @@ def _form(config, rank):
     if isinstance(axis, list):
         inside = sorted(a % rank for a in axis) if rank else axis
         gap = inside != list(range(inside[0], inside[0] + len(inside)))
-        return ("list", min(axis) < 0, gap, inside[0] == 0)
+        return ("list", min(axis) < 0, gap, inside[0] == 0, axis == sorted(axis))
     if isinstance(axis, int):
         return "negative" if axis < 0 else "integer"
     return axis

@@ -141,6 +141,10 @@ def feasible_stays():
             exact=True,
             expected={"moves": 0},
         )
+    # Nine steps of float32 beyond the bound, where six are rounding.
+    w = equal((4, 1), (1 + 9 * mpf(2) ** -23) / 2)
+    title, hunts = "a group beyond the bound by more than rounding", "a bound that is too wide"
+    yield MAX_NORM.case("KN-MAXNORM-004", w, title, hunts, {"max_value": 1.0})
     zero_group = of((2, 2), [0, 3, 0, 4])
     for dtype in BITS:
         title = "a zero group stays zero"
@@ -271,6 +275,12 @@ def unit_norm():
         yield UNIT_NORM.case("KN-UNITNORM-003", w, title, "0/0", dtype=dtype)
         w, title = equal((4, 2), 2.0**-13), "tiny groups reach norm 1"
         yield UNIT_NORM.case("KN-UNITNORM-004", w, title, EPSILON, dtype=dtype)
+    for exponent in (-50, -54, -58):
+        w = of((2, 2), [mpf(n) * mpf(2) ** exponent for n in (3, 0, 4, 1)])
+        title = f"groups of norm 5 * 2**{exponent} reach norm 1"
+        yield UNIT_NORM.case(
+            "KN-UNITNORM-004", w, title, f"a norm of 2**{exponent} that counts as 0"
+        )
     for shape in ((4, 1), (1, 1)):
         title = f"zeros of shape {shape} in float16"
         hunts = f"1e-7 underflows in float16, and 0/0 follows, on {shape} by a path of its own"

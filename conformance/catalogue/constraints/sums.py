@@ -6,7 +6,7 @@ from mpmath import mpf
 
 from conformance.catalogue.build import Subject
 from conformance.catalogue.every import SAME_WITHOUT_SLOPE, bad_bounds, breadth, manners, named
-from conformance.catalogue.inputs import of
+from conformance.catalogue.inputs import numbers, of
 from conformance.oracles.constraints import sums
 
 # A threshold is as exact as the largest entry, no more.
@@ -80,6 +80,21 @@ def thresholds(subject, requirement, config):
         f"many small entries beside one that is almost the sum, {named(config)}",
         "entries measured from the largest, which rounds the small ones",
         config,
+    )
+    # Thirty steps of float32 beyond the set, where twelve are rounding.
+    beyond = of((4, 1), [(1 + 30 * mpf(2) ** -23) / 4] * 4)
+    title = f"a sum off by more than rounding, {named(config)}"
+    yield subject.case(requirement, beyond, title, "a set that is too wide", config)
+    # Of so many groups, some end with a sum that is off by rounding.
+    yield subject.case(
+        requirement,
+        numbers(f"again {subject.name}", (33, 60)),
+        f"a second application moves none of 60 groups, {named(config)}",
+        "a set without room for rounding",
+        config,
+        kind="idempotent",
+        times=3,
+        expected={"moves": 0},
     )
     huge = {next(iter(config)): 2e38}
     yield subject.case(
