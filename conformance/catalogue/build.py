@@ -9,7 +9,7 @@ from mpmath import mpf
 
 from conformance.catalogue.inputs import whole
 from conformance.oracles.derivatives import gradient, weighted
-from conformance.oracles.exact import Tensor, as_double_pair, groups
+from conformance.oracles.exact import Tensor, as_double_pair, groups, norm, outside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,23 @@ class Subject:
         result = exactly(gradient(function, w), dtype, reduced, "largest", passes=2)
         expected = {"result": result}
         return self.about("gradient", requirement, title, hunts, config, inputs, expected, dtype)
+
+    def excess(self, requirement, w, title, hunts, config=None, dtype="float32", distances=None):
+        """A case about how far each group is from the set: by default, from its nearest point."""
+        config = config or {}
+        axis = config.get("axis", self.axis)
+        inside = groups(w.shape, axis)
+        if distances is None:
+            nearest = self.oracle(w, **_arguments(config))
+            distances = [norm([w.entries[i] - nearest.entries[i] for i in g]) for g in inside]
+        shape = outside(w.shape, axis)
+        result = exactly(
+            Tensor(shape, tuple(distances)),
+            "float64" if dtype == "float64" else "float32",
+            *(self._reduced(w, config), "largest", 2),
+        )
+        inputs, expected = {"w": given(w)}, {"result": result}
+        return self.about("excess", requirement, title, hunts, config, inputs, expected, dtype)
 
     def raises(self, requirement, title, config, words, w=None, error="ValueError"):
         """A case about bad input: the type of the exception, and words of its message."""

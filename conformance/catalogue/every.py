@@ -53,7 +53,10 @@ def manners(subject, requirement, config):
         parts = (_compiled, _gradients, _saved, _equal, _traced)
         words = f" {named(config)}"
     else:
-        parts = (_again, _compiled, _saved, _equal, _gradients if subject.slope else _nothing)
+        parts = (
+            *(_again, _compiled, _saved, _equal, _exactly_into_the_set),
+            _gradients if subject.slope else _nothing,
+        )
         words = f", {named(config) or 'defaults'}"
     w = numbers(f"manners of {subject.name}", (3, 4), "bfloat16")
     for part in parts:
@@ -75,6 +78,16 @@ def _again(subject, requirement, config, words, w):
             times=1,
             expected={"moves": max(subject.moves, left)},
         )
+
+
+def _exactly_into_the_set(subject, requirement, config, words, w):
+    """`project`, and how far the weights were from there."""
+    far = of(w.shape, [4 * x for x in w.entries])
+    for dtype in BITS:
+        title, hunts = f"projected exactly{words}", "a step in place of a projection"
+        yield subject.case(requirement, far, title, hunts, config, dtype, "projection")
+        title, hunts = f"the excess of each group{words}", "a distance of something else"
+        yield subject.excess(requirement, far, title, hunts, config, dtype)
 
 
 def _compiled(subject, requirement, config, words, w):

@@ -45,6 +45,14 @@ def groups(shape, axis):
     return list(found.values())
 
 
+def outside(shape, axis):
+    """The shape that is left without the axes inside a group."""
+    if axis is None:
+        return ()
+    inside = {a % len(shape) for a in (axis if isinstance(axis, list) else [axis])}
+    return tuple(size for a, size in enumerate(shape) if a not in inside)
+
+
 def norm(group):
     return mp.sqrt(sum((x * x for x in group), mpf(0)))
 

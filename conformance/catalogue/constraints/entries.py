@@ -4,7 +4,7 @@ import dataclasses
 
 from conformance.catalogue.build import Subject
 from conformance.catalogue.every import SAME_CONSTRAINT, manners
-from conformance.catalogue.inputs import BITS, SHAPES, numbers
+from conformance.catalogue.inputs import BITS, SHAPES, numbers, of
 from conformance.oracles.constraints import entries
 
 NON_NEG = Subject("non_neg", "NonNeg", entries.non_neg, axis=[], rounds=False)
@@ -33,6 +33,9 @@ def case_files():
 def non_neg():
     title = "negative entries become 0, others stay"
     yield from every_rank(NON_NEG, "KN-NONNEG-001", title, "abs instead of max", {})
+    w = of((2, 2), [-(2.0**-40), 2.0**-40, -(2.0**-100), -1])
+    title, hunts = "tiny negative entries become 0, too", "a tolerance"
+    yield NON_NEG.case("KN-NONNEG-001", w, title, hunts)
     yield from manners(NON_NEG, "KN-NONNEG-002", {})
 
 
@@ -49,14 +52,27 @@ def clip():
         )
     title = "entries move into the interval"
     yield from every_rank(CLIP, "KN-CLIP-001", title, "the bounds swapped", config)
+    w, title = numbers("clip", (3, 4)), "an interval of positive numbers"
+    config_above = {"min_value": 0.25, "max_value": 1.0}
+    yield CLIP.case("KN-CLIP-001", w, title, "a bound that is taken for 0", config_above)
     for low, high in (({"float": "-inf"}, 0.25), (-0.5, {"float": "inf"})):
-        words = " to ".join(str(b["float"] if isinstance(b, dict) else b) for b in (low, high))
+        stored = [b["float"] if isinstance(b, dict) else b for b in (low, high)]
+        words = " to ".join(map(str, stored))
         yield CLIP.case(
             "KN-CLIP-002",
             numbers("clip", (3, 4)),
             f"one bound only, from {words}",
             f"an infinity that becomes NaN, from {words}",
             {"min_value": low, "max_value": high},
+        )
+        yield CLIP.case(
+            "KN-CLIP-002",
+            numbers("clip", (3, 4)),
+            f"the config of one bound only, from {words}",
+            f"an infinity that JSON cannot hold, from {words}",
+            {"min_value": low, "max_value": high},
+            kind="config_roundtrip",
+            expected={"config": dict(zip(("min_value", "max_value"), stored, strict=True))},
         )
     yield from manners(CLIP, "KN-CLIP-003", config)
     yield CLIP.raises(

@@ -122,6 +122,15 @@ def max_norm():
     yield from magnitudes()
     yield from extreme_bounds()
     yield from bad_bounds(MAX_NORM, "KN-MAXNORM-010", "max_value")
+    yield MAX_NORM.raises(
+        "KN-MAXNORM-010",
+        "a subnormal bound is refused",
+        {"max_value": 1e-40},
+        ["Received: max_value=1e-40"],
+    )
+    for order in (True, 3):
+        title, words = f"ord={order} is refused", [f"Received: ord={order}"]
+        yield MAX_NORM.raises("KN-MAXNORM-010", title, {"ord": order}, words)
 
 
 def feasible_stays():
@@ -219,6 +228,9 @@ def max_norm_of_other_orders():
         yield from breadth(subject, requirement, {"max_value": 0.75, "ord": order})
         yield from manners(subject, requirement, {"max_value": 1.5, "ord": order})
         w, hunts = numbers("inside", (3, 4), scale=0.125), "a threshold below zero"
+        if order == "inf":
+            config, words = {"ord": {"float": "inf"}}, "ord=inf as a float is the same order"
+            yield subject.case(requirement, numbers("float", (3, 4)), words, "another norm", config)
         title = f"weights inside come back bit for bit, ord {order}"
         yield subject.case(requirement, w, title, hunts, {"ord": order}, exact=True)
         w, title = numbers("per-filter", CONV), f"{PER_FILTER}, ord {order}"
@@ -289,6 +301,9 @@ def unit_norm():
     yield UNIT_NORM.case("KN-UNITNORM-002", w, PER_FILTER, KERAS_DEFAULT, FILTERS)
     w, hunts = equal((4096, 1), 8), "a sum of squares in float16"
     yield UNIT_NORM.case("KN-UNITNORM-004", w, IN_FLOAT16, hunts, dtype="float16")
+    w, title = of((2, 2), [0, 3, 0, 4]), "the excess of a zero group is 1"
+    hunts = "0, because a zero group does not move"
+    yield UNIT_NORM.excess("KN-UNITNORM-003", w, title, hunts, distances=[mpf(1), mpf(4)])
     w, title = numbers("bad axis", (3, 4)), "axis=2 is refused on rank 2"
     yield UNIT_NORM.raises("KN-UNITNORM-007", title, {"axis": 2}, ["Received: axis=2"], w)
     yield from breadth(UNIT_NORM, "KN-UNITNORM-005", {})
@@ -315,6 +330,15 @@ def min_max_norm():
             {"min_value": 0.1, "max_value": 0.3},
             dtype,
         )
+    whole = dataclasses.replace(
+        MIN_MAX_NORM, oracle=lambda w, rate, **c: norms.min_max_norm(w, **c)
+    )
+    w, config = of((2, 4), [0.375, 0.75, 3, 0, 0.5, 1, 4, 0]), interval | {"rate": 0.25}
+    title, hunts = "project goes all of the way, whatever the rate", "a step in place of it"
+    yield whole.case("KN-MINMAXNORM-001", w, title, hunts, config, kind="projection")
+    title, hunts = "the excess of norms below, inside and above, and of a zero group", "a sign"
+    distances = [mpf("0.375"), mpf(0), mpf(3), mpf(1)]
+    yield whole.excess("KN-MINMAXNORM-001", w, title, hunts, config, distances=distances)
     w, title = numbers("inside", (3, 4), scale=0.5), "weights inside come back bit for bit"
     config = {"max_value": 4.0, "rate": 0.3}
     yield MIN_MAX_NORM.case("KN-MINMAXNORM-002", w, title, EPSILON, config, exact=True)
@@ -354,7 +378,7 @@ def min_max_norm():
     yield from manners(MIN_MAX_NORM, "KN-MINMAXNORM-006", {"min_value": 0.5, "max_value": 1.5})
     for title, config, word in (
         ("min_value above max_value", {"min_value": 5, "max_value": 1}, "min_value=5, max_value=1"),
-        ("rate=7", {"rate": 7}, "rate=7"),
+        ("rate=1.5", {"rate": 1.5}, "rate=1.5"),
         ("rate=nan", {"rate": {"float": "nan"}}, "rate=nan"),
         ("min_value=-1", {"min_value": -1}, "min_value=-1"),
     ):

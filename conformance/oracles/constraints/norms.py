@@ -8,7 +8,7 @@ from conformance.oracles.exact import norm
 
 def max_norm(w, max_value=2.0, axis=0, ord=2):
     """Each group becomes the nearest point of the ball, in the norm of this order."""
-    nearest = {1: _in_l1_ball, 2: _in_l2_ball, "inf": _in_box}[ord]
+    nearest = {1: _in_l1_ball, 2: _in_l2_ball, "inf": _in_box, mpf("inf"): _in_box}[ord]
     return w.map_groups(axis, lambda group: nearest(group, mpf(max_value)))
 
 

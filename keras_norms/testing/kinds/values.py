@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_norms.testing import backends, severity
 from keras_norms.testing.cases import exact_array, input_array
-from keras_norms.testing.harness import Measure, Mismatch, float64
+from keras_norms.testing.harness import Measure, Mismatch, NotApplicable, float64
 from keras_norms.testing.scores import error_in_ulp, relative_error, score
 
 
@@ -19,6 +19,27 @@ def forward(case, harness):
     """The target called on one tensor: a constraint on weights, a penalty on anything."""
     got = harness.make(case)(harness.tensor(case.inputs["w"], case.dtype))
     return [harness.compare("result", got, case.expected["result"])]
+
+
+def projection(case, harness):
+    """`project` of the target, which goes all of the way."""
+    project = _method(harness.make(case), "project")
+    got = project(harness.tensor(case.inputs["w"], case.dtype))
+    return [harness.compare("projection", got, case.expected["result"])]
+
+
+def excess(case, harness):
+    """How far each group is from the set."""
+    distance = _method(harness.make(case), "excess")
+    got = distance(harness.tensor(case.inputs["w"], case.dtype))
+    return [harness.compare("excess", got, case.expected["result"])]
+
+
+def _method(target, name):
+    """A method that Keras' own classes do not have."""
+    if not hasattr(target, name):
+        raise NotApplicable(f"there is no `{name}`")
+    return getattr(target, name)
 
 
 def gradient(case, harness):
@@ -147,4 +168,7 @@ def conv_layout(case, harness):
     return measures
 
 
-KINDS = {f.__name__: f for f in (forward, gradient, jit, idempotent, traced, conv_layout)}
+KINDS = {
+    f.__name__: f
+    for f in (forward, projection, excess, gradient, jit, idempotent, traced, conv_layout)
+}
