@@ -1,12 +1,9 @@
-"""constrain, regularize and project: on models of every build, at every time, kept by saving."""
-
-import warnings
+"""constrain, regularize and project: on models of every build, and at every time."""
 
 import keras
 import numpy as np
 import pytest
-from test_layouts import arguments_of, build, layer_classes
-from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
+from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, quietly, unit_norms
 
 import keras_norms as kn
 from keras_norms.keras_internals import children_of
@@ -17,13 +14,6 @@ BOUND = 0.5
 
 def sgd():
     return keras.optimizers.SGD(0.1, clipnorm=10.0)
-
-
-def quietly(function, *arguments, **named):
-    """Call what warns about attention and subclasses, as other tests check."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*will be lost when the model is saved")
-        return function(*arguments, **named)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -129,63 +119,6 @@ def test_a_penalty_is_added_and_removed():
     kn.regularize(model, None, where=L.Conv2D)
     assert conv.kernel_regularizer is None
     np.testing.assert_allclose(model.evaluate(x, y, verbose=0), plain, rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", BUILDERS)
-@pytest.mark.parametrize("kind", ["constraint", "regularizer"])
-def test_what_is_said_of_saving_is_true(name, kind, tmp_path):
-    model = BUILDERS[name]()
-    setting, function = (
-        (kn.MaxNorm(BOUND), kn.constrain) if kind == "constraint" else (kn.L2(0.1), kn.regularize)
-    )
-    changes = quietly(function, model, setting)
-    copies = [keras.models.clone_model(model)] if name != "subclassed" else []
-    path = tmp_path / "model.keras"
-    model.save(path)
-    copies.append(keras.saving.load_model(path, custom_objects={type(model).__name__: type(model)}))
-    for copy in copies:
-        if name == "subclassed":
-            copy(np.zeros((1, 8), "float32"))
-        kept = [getattr(v, kind) == c.after for v, c in zip(_in_order(copy), changes, strict=True)]
-        assert kept == [change.saved for change in changes]
-    lost = {change.path for change in changes if not change.saved}
-    if name == "subclassed":  # its `__init__` makes plain layers anew
-        assert len(lost) == len(changes)
-    elif name == "attention" and kind == "constraint":  # one attribute, four different axes
-        assert len(lost) == 8
-    else:
-        assert not lost
-
-
-def _in_order(model):
-    """The kernels in the order of the layers, whose names may differ in a copy."""
-    return [w.variable for w in weights.select(weights.contents_of(model).weights, None)]
-
-
-@pytest.mark.parametrize("name", [n for n in layer_classes() if arguments_of(n) is not None])
-def test_every_weight_of_every_layer_is_kept_or_named(name):
-    layer = getattr(L, name)(**arguments_of(name))
-    build(layer)
-    for kind, function, setting in (
-        ("constraint", lambda *a, **k: kn.constrain(*a, axis="own", **k), kn.NonNeg()),
-        ("regularizer", kn.regularize, kn.L1(0.5)),
-    ):
-        changes = quietly(function, layer, setting, where="")
-        twin = type(layer).from_config(layer.get_config())
-        build(twin)
-        found = [getattr(w.variable, kind) for w in weights.contents_of(twin).weights]
-        assert [setting == f for f in found] == [change.saved for change in changes]
-
-
-def test_attention_warns_and_names_its_kernels():
-    model = BUILDERS["attention"]()
-    with pytest.warns(UserWarning, match=r"query/kernel.*will be lost when the model is saved"):
-        changes = kn.constrain(model, kn.MaxNorm(BOUND))
-    assert "lost when the model is saved" in str(changes)
-    # The same setting for all four is held by the layer's one attribute.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert all(change.saved for change in kn.constrain(model, kn.NonNeg()))
 
 
 def test_twice_replaces_and_says_so():
@@ -342,47 +275,6 @@ def test_models_that_have_no_weights_yet_or_are_none():
         kn.project(BUILDERS["sequential"]())
     with pytest.raises(ValueError, match="which have no batch"):
         kn.regularize(BUILDERS["sequential"](), kn.BatchMean(kn.L2()) + kn.L1())
-
-
-@keras.saving.register_keras_serializable("test_attach")
-class BuiltIn(L.Layer):
-    """Sets a constraint by itself, and holds another under a name of its own."""
-
-    def __init__(self, constraint=None, **arguments):
-        super().__init__(**arguments)
-        self.constraint = kn.constraints.get(constraint)
-
-    def build(self, shape):
-        self.fixed = self.add_weight(shape=(shape[-1], 2), constraint=kn.NonNeg())
-        self.given = self.add_weight(shape=(shape[-1], 2), constraint=self.constraint)
-        self.listed = [self.add_weight(shape=(2, 2))]
-
-    def call(self, x):
-        return x @ self.fixed + x @ self.given @ self.listed[0]
-
-    def get_config(self):
-        return super().get_config() | {"constraint": kn.constraints.serialize(self.constraint)}
-
-
-def test_a_layer_that_sets_its_constraints_itself(tmp_path):
-    layer = BuiltIn(kn.UnitNorm())
-    model = keras.Sequential([L.Input((8,)), layer])
-    assert not [f for f in kn.audit(model).findings if f.code == "not-saved"]
-    model.save(tmp_path / "model.keras")
-    (loaded,) = keras.saving.load_model(tmp_path / "model.keras").layers
-    assert (loaded.fixed.constraint, loaded.given.constraint) == (kn.NonNeg(), kn.UnitNorm())
-    changes = quietly(kn.constrain, model, kn.Clip(-1, 1), where="", axis="own")
-    assert [change.saved for change in changes] == [False, False, False]
-
-
-def half(w):
-    return w * 0.5
-
-
-def test_what_keras_cannot_load_by_itself_is_not_called_saved():
-    model = BUILDERS["sequential"]()
-    changes = quietly(kn.constrain, model, half, where="kernel", axis="own")
-    assert [change.saved for change in changes] == [False, False]
 
 
 def test_a_constraint_that_is_only_called():

@@ -4,6 +4,8 @@ The axes of a unit's group are written here once more, by the name of the layer,
 do not rest on the layouts that they test.
 """
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -123,3 +125,10 @@ def assert_within(variables, bound):
         norms = unit_norms(variable, path)
         rounding = (4 + np.log2(np.size(variable) / norms.size)) * 2.0**-23
         assert norms.max() <= bound * (1 + rounding), f"{path}: {norms.max()} > {bound}"
+
+
+def quietly(function, *arguments, **named):
+    """Call what warns of settings that saving loses, as tests/test_saving.py checks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*will be lost when the model is saved")
+        return function(*arguments, **named)
