@@ -73,7 +73,9 @@ def judge(bug):
         text = path.read_text("utf-8")
         if text.count(bug.old) != 1:
             raise SystemExit(f"{bug.name}: the text is there {text.count(bug.old)} times")
-        path.write_text(text.replace(bug.old, bug.new), "utf-8")
+        changed = text.replace(bug.old, bug.new)
+        compile(changed, bug.module, "exec")  # code that does not run shows nothing
+        path.write_text(changed, "utf-8")
         return _verdict(bug, root)
 
 

@@ -78,6 +78,9 @@ def exactness(subject, requirement, factor, size):
     yield subject.case(requirement, w, title, hunts, {factor: {"numpy": 0.5}})
     w, title = equal((size, 1), 8), f"a penalty of 1e-4 on {size} entries of 8 in float16"
     yield subject.case(requirement, w, title, "a sum in float16: inf", {factor: 1e-4}, "float16")
+    # Twice the exponent of the largest float32: 0 times it would be NaN.
+    w, title = equal((2, 1), 2.0**70), "a factor of 0 is no penalty, whatever the weights"
+    yield subject.case(requirement, w, title, "0 times infinity", {factor: 0})
     for word, value in (("-0.005", -0.005), ("nan", {"float": "nan"})):
         title, words = f"a factor of {word} is refused", [f"Received: {factor}={word}"]
         yield subject.raises(requirement, title, {factor: value}, words)
