@@ -94,7 +94,8 @@ def _verdict(bug, root):
     if code:
         return Verdict(bug, "controls" if report.is_file() else "golden cases", said)
     last = [f"tests/test_{name}.py" for name in LAST]
-    first = [f"--ignore={path}" for path in last]
+    # That the lists of bugs are up to date is not so in a copy with a bug.
+    first = [f"--ignore={path}" for path in (*last, "tests/test_plant.py")]
     for files in (["tests", *first], last):
         code, said = _run(root, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files)
         if code:
