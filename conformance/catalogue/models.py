@@ -238,9 +238,7 @@ def _constrained(requirement, title, hunts, model, weights, lost=(), config=BOUN
 
 
 def _built(model, title, weights):
-    shape, layers = model
-    starts = [given(w.start(f"{title} {i}")) for i, w in enumerate(weights)]
-    return {"input_shape": list(shape), "layers": layers, "weights": starts}
+    return _given(model, [w.start(f"{title} {i}") for i, w in enumerate(weights)])
 
 
 def _ends(title, weights, config):
