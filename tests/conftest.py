@@ -1,8 +1,15 @@
 """Every test starts from the same random numbers, and the longest tests start first."""
 
 import gc
+import pathlib
+import sys
+import types
 
 import pytest
+
+# The package is the one that is installed; of the checkout, only the suite can be imported.
+_suite = sys.modules["conformance"] = types.ModuleType("conformance")
+_suite.__path__ = [str(pathlib.Path(__file__).parents[1] / "conformance")]
 
 # Scripts that tests run as processes of their own, of which each needs its backend.
 collect_ignore_glob = ["devices/*"]

@@ -177,3 +177,23 @@ def test_a_fit_model_is_silent():
     fit(model)
     assert_within(kernels(model), 0.5)
     assert kn.audit(model).findings == ()
+
+
+@pytest.mark.parametrize(("dtype", "beyond"), [("float64", 1e-10), ("float32", 1e-4)])
+def test_an_excess_counts_from_the_rounding_of_its_dtype_on(dtype, beyond):
+    w = keras.ops.convert_to_tensor(np.array([[0.6], [0.8]]) * (1 + beyond), dtype=dtype)
+    if keras.backend.standardize_dtype(w.dtype) != dtype:
+        pytest.skip("JAX has float64 only if x64 is enabled")
+    assert measures.worst_excess(kn.MaxNorm(1.0), w) == pytest.approx(beyond, rel=1e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_what_rounding_leaves_outside_is_no_excess(dtype):
+    w = kn.MaxNorm(0.7)(keras.ops.convert_to_tensor(np.ones((33, 8)), dtype=dtype))
+    assert measures.worst_excess(kn.MaxNorm(0.7), w) == 0
+
+
+def test_constraints_of_keras_are_measured_in_float32():
+    w = keras.ops.convert_to_tensor(np.full((3, 1), 1.0), dtype="float16")
+    excess = measures.excess_of(theirs.MaxNorm(1.0), w)
+    assert excess == pytest.approx([3**0.5 - 1], rel=1e-6)

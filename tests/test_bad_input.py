@@ -137,6 +137,10 @@ W = np.ones((3, 4), "float32")
             TypeError,
             "Weights must be floating-point.* Received: dtype=int32",
         ),
+        (
+            lambda: kn.UnitNorm()(keras.ops.ones((2, 2), dtype="int32")),
+            *(TypeError, "Received: dtype=int32"),
+        ),
         (lambda: kn.NonNeg()(W.astype("bool")), TypeError, "Received: dtype=bool"),
         (lambda: kn.NonNeg()(W.astype("complex64")), TypeError, "Received: dtype=complex64"),
         (lambda: kn.MaxNorm()([[1, 2]]), TypeError, "Received: dtype=int64"),

@@ -125,6 +125,37 @@ def test_initial_and_loaded_weights(tmp_path):
     assert_within(constrained(model), BOUND)
 
 
+MOMENTS = [
+    f"on_{what}_{end}" for what in ("train", "epoch", "test", "predict") for end in ("begin", "end")
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_another_callback_sets_is_projected_at_once(moment):
+    model = model_with(keras.optimizers.SGD(0.0))
+    (kernel,) = constrained(model).values()
+    seen = []
+
+    def spoil(*_):
+        kernel.assign(np.ones(kernel.shape, "float32"))
+
+    def look(*_):
+        seen.append(unit_norms(kernel).max())
+
+    before, after = keras.callbacks.Callback(), keras.callbacks.Callback()
+    setattr(before, moment, spoil)
+    setattr(after, moment, look)
+    x, y = batch(model)
+    arguments = {"verbose": 0, "callbacks": [before, kn.ProjectWeights(), after]}
+    if "test" in moment:
+        model.evaluate(x, y, **arguments)
+    elif "predict" in moment:
+        model.predict(x, **arguments)
+    else:
+        model.fit(x, y, **arguments)
+    assert seen == [pytest.approx(BOUND, rel=1e-6)]
+
+
 def test_unconstrained_weights_and_their_averages_are_left_alone():
     twins = [model_with(averaging()) for _ in range(2)]
     twins[1].set_weights(twins[0].get_weights())
@@ -158,6 +189,10 @@ def test_history_has_norms_shares_and_penalties(tmp_path):
     # float32 norms of 8 entries
     assert recorded[f"mean_norm/{hidden.path}"][-1] == pytest.approx(norms.mean(), rel=1e-6)
     assert recorded[f"max_norm/{hidden.path}"][-1] == pytest.approx(norms.max(), rel=1e-6)
+    norms = unit_norms(head)
+    assert norms.mean() < 0.99 * norms.max()
+    assert recorded[f"mean_norm/{head.path}"][-1] == pytest.approx(norms.mean(), rel=1e-6)
+    norms = unit_norms(hidden)
     share = (norms > 0.99 * BOUND).mean()
     assert share > 0
     assert recorded[f"on_bound/{hidden.path}"][-1] == pytest.approx(share)
@@ -175,6 +210,8 @@ def test_history_has_norms_shares_and_penalties(tmp_path):
     [
         (kn.MaxNorm(1.0), 0.5, 0.0),
         (kn.MaxNorm(1.0), 2.0, 1.0),
+        (kn.MaxNorm(1.0), 0.98, 0.0),
+        (kn.MaxNorm(1.0), 0.995, 1.0),
         (keras.constraints.MaxNorm(1.0), 0.5, 0.0),
         (keras.constraints.MaxNorm(1.0), 2.0, 1.0),
         (kn.UnitNorm(), 2.0, 1.0),
@@ -284,6 +321,8 @@ def test_where_and_field():
     assert last.activity_regularizer == kn.L1(0.5)
     with pytest.raises(ValueError, match=r"it has l1, l2\. Received: field=None"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    with pytest.raises(ValueError, match=r"it has l1\. Received: field='l2'"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5, last.kernel.path, "l2")])
     fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5, first.path, field="l2")])
     assert first.kernel.regularizer == kn.L1L2(0.1, 0.5)
 

@@ -2,13 +2,14 @@
 
 import math
 
+import keras
 import ml_dtypes
 import numpy as np
 import pytest
 from keras import ops
 
 import keras_norms as kn
-from keras_norms.numerics.norms import total
+from keras_norms.numerics.norms import rounding, total
 from keras_norms.testing.backends import compiled, gradient
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
@@ -295,10 +296,27 @@ def test_float64_is_computed_in_float64(constraint):
 
 
 def test_lists_arrays_and_variables_are_accepted():
-    import keras
-
     w = np.array([[3.0], [4.0]], "float32")
     for given in (w.tolist(), w, keras.Variable(w), ops.convert_to_tensor(w)):
         np.testing.assert_allclose(
             numpy(kn.MaxNorm(1.0)(given)), [[0.6], [0.8]], rtol=EPS["float32"]
         )
+
+
+def test_lists_have_the_dtype_of_keras():
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        result = kn.MaxNorm(1.0)([[0.1], [0.2]])
+        if keras.backend.standardize_dtype(ops.ones(1, dtype="float64").dtype) == "float64":
+            np.testing.assert_array_equal(ops.convert_to_numpy(result), [[0.1], [0.2]])
+    finally:
+        keras.config.set_floatx(before)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((1024, 3), (0,)), ((2, 4, 512), (0, 1, 2))])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_rounding_that_is_promised(shape, axes, dtype):
+    eps, size = np.finfo(dtype).eps, math.prod(shape[a] for a in axes)
+    w = keras.KerasTensor(shape, dtype)
+    assert rounding(w, axes) == pytest.approx((4 + math.log2(size)) * eps)

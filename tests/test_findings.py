@@ -13,6 +13,7 @@ from whole_models import BUILDERS, L, batch, fit, kernels
 import keras_norms as kn
 from keras_norms.auditing import model_findings, weight_findings
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+from keras_norms.models.weights import contents_of
 
 
 def found(model):
@@ -197,6 +198,7 @@ def test_a_rate_inside_a_chain_and_another_optimizer():
     model.compile(keras.optimizers.LossScaleOptimizer(inner), "mse")
     (finding,) = kn.audit(model).findings
     assert finding.code == "repeated-rate"
+    assert "rate=0.5 4 times per update, which makes it 0.938" in finding.message  # 1 - 0.5**4
     exec(finding.fix, {"model": model, "kn": kn})
     assert kn.audit(model).findings == ()
     assert model.layers[0].kernel.constraint == kn.Chain(
@@ -243,3 +245,69 @@ def test_averages_that_jax_has_thrown_away():
     kn.project(model)
     assert ("averages", "error") not in found(model)
     fit(model)
+
+
+def test_an_equal_setting_in_the_attribute_is_applied():
+    model = dense(kernel_constraint=kn.MaxNorm(9.0))
+    model.layers[0].kernel_constraint = kn.MaxNorm(9.0)  # another object
+    assert kn.audit(model).findings == ()
+
+
+def test_another_setting_in_the_attribute_is_one_finding():
+    model = dense(kernel_constraint=kn.MaxNorm(9.0))
+    model.layers[0].kernel_constraint = kn.MaxNorm(8.0)
+    assert found(model) == {("not-applied", "error")}
+
+
+def test_averages_that_are_not_taken_yet_are_not_judged():
+    model = dense(kernel_constraint=kn.MaxNorm(0.1))
+    model.compile(keras.optimizers.SGD(use_ema=True), "mse")
+    model.optimizer.build(model.trainable_variables)
+    assert found(model) == {("violated", "warning")}
+
+
+def test_errors_come_before_warnings():
+    model = dense(kernel_constraint=kn.MaxNorm(0.1, axis=None))  # whole-tensor and violated
+    model.layers[0].bias.constraint = None
+    model.layers[0].kernel_regularizer = kn.L2(0.1)  # not-applied, which is asked later
+    severities = [f.severity for f in kn.audit(model).findings]
+    assert severities == ["error", "warning", "warning"]
+
+
+def test_a_class_of_the_users_with_a_name_of_keras_is_theirs():
+    class MaxNorm(keras.constraints.Constraint):
+        """Halves, whatever its name says."""
+
+        axis = 0
+
+        def __call__(self, w):
+            return w * 0.5
+
+        def get_config(self):
+            return {"max_value": 1.0}
+
+    model = conv(kernel_constraint=MaxNorm())
+    codes = {f.code for f in kn.audit(model).findings}
+    assert "wrong-axis" not in codes  # which is about norms
+    (weight,) = kn.audit(model).weights
+    norm = np.asarray(keras.ops.convert_to_numpy(model.layers[0].kernel))
+    assert weight.excess == pytest.approx(np.linalg.norm(norm, axis=0).max() / 2, rel=1e-6)
+
+
+def test_a_weight_of_float8_is_trained_and_so_constrained():
+    model = dense(kernel_constraint=kn.MaxNorm(9.0))
+    model.layers[0].quantize("float8")
+    assert model.layers[0].kernel.trainable
+    assert kn.audit(model).findings == ()
+    model.layers[0].kernel.trainable = False
+    model.layers[0].kernel.assign(np.full((8, 4), 9.0, "float32"))
+    assert found(model) == {("frozen", "error")}
+
+
+def test_a_shared_layer_is_there_once():
+    shared = L.Dense(8, activity_regularizer=kn.L2(0.1), name="shared")
+    inputs = L.Input((8,))
+    parts = [keras.Sequential([shared, L.Dense(2)]) for _ in "ab"]
+    model = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
+    layers = [layer for layer, _ in contents_of(model).layers]
+    assert len(layers) == len({id(layer) for layer in layers})

@@ -213,6 +213,10 @@ def test_what_the_classes_say_of_themselves():
     assert chain.group_axes(4) == (0, 1)
     assert chain.norm_bounds == (0.5, 2.0)
     assert (chain.step_rate, chain.at_full_rate().step_rate) == (0.25, 1)
+    assert kn.Chain(kn.MaxNorm(axis=1), kn.MaxNorm(axis=0)).group_axes(3) == (0, 1)
+    assert kn.Chain(kn.Chain(kn.NonNeg(), kn.MaxNorm()), kn.Clip(0, 1)).members == (
+        *(kn.NonNeg(), kn.MaxNorm(), kn.Clip(0, 1)),
+    )
     assert chain.keeps_zero_groups
     assert chain.has_groups
     assert not chain.has_default_axis
@@ -231,6 +235,8 @@ def test_what_the_classes_say_of_themselves():
     assert not kn.L1().for_activations
     assert kn.BatchMean("l1").for_activations
     assert (kn.L2() + kn.BatchMean("l1")).for_activations
+    l1 = keras.regularizers.L1(0.5)
+    assert (l1 + kn.BatchMean("l2")).for_weights() == l1 + kn.L2()
 
 
 def test_vectors_that_cannot_all_be_reached():

@@ -122,6 +122,13 @@ def test_a_token_sees_its_row():
     assert reverse == (0,)  # (dim, vocabulary): a logit sees its column
 
 
+def test_a_frequency_sees_its_window():
+    layer = L.STFTSpectrogram(frame_length=4, frame_step=2, fft_length=4, trainable=True)
+    layer.build((None, 16, 1))
+    for name in ("real_kernel", "imag_kernel"):
+        assert kn.unit_axes(layer, name) == tuple(range(len(getattr(layer, name).shape) - 1))
+
+
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_cells_of_convolutional_recurrence(rank):
     layer = getattr(L, f"ConvLSTM{rank}D")(2, 2, padding="same")
@@ -275,11 +282,12 @@ def test_a_layout_of_the_wrong_length_is_refused():
     class Other(Custom):
         pass
 
-    kn.register_layout(Other, matrix="a b unit")
     layer = Other()
     layer.build((None, 3))
-    with pytest.raises(ValueError, match="one word per axis of"):
-        kn.unit_axes(layer, "matrix")
+    for layout in ("a b unit", "unit"):
+        kn.register_layout(Other, matrix=layout)
+        with pytest.raises(ValueError, match=f"one word per axis of .* Received: '{layout}'"):
+            kn.unit_axes(layer, "matrix")
 
 
 def test_a_subclass_has_the_layout_of_its_base():

@@ -1,14 +1,12 @@
 """The badge is red for every way in which reports can fail to stand for the project."""
 
 import json
-import pathlib
-import runpy
 
 import pytest
 
+from conformance import matrix, tables
 from keras_norms.testing.manifest import Manifest
 
-MATRIX = runpy.run_path(str(pathlib.Path(__file__).parents[1] / "conformance" / "matrix.py"))
 BACKENDS = ("tensorflow", "torch", "jax")
 
 
@@ -49,6 +47,14 @@ def report(backend, **changes):
     } | changes
 
 
+def draw(*arguments, commit="abc", **named):
+    """The exit code of the matrix in a checkout of this commit, with these cases."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(matrix, "commit_of", lambda root: commit)
+        patched.setattr(matrix, "manifest_beside", lambda folder: MANIFEST)
+        return matrix.main(*arguments, **named)
+
+
 def badge(folder, device="cpu", commit="abc", **changed):
     """The badge after reports of all backends, some changed; a text is written as it is."""
     for backend in BACKENDS:
@@ -56,9 +62,7 @@ def badge(folder, device="cpu", commit="abc", **changed):
         if data is not None:
             text = data if isinstance(data, str) else json.dumps(data)
             (folder / f"{backend}-{device}.json").write_text(text)
-    found = {"commit_of": lambda root: commit, "manifest_beside": lambda folder: MANIFEST}
-    MATRIX["main"].__globals__.update(found)
-    code = MATRIX["main"](folder, *BACKENDS)
+    code = draw(folder, *BACKENDS, commit=commit)
     name = "badge.json" if device == "cpu" else "badge-gpu.json"
     return code, json.loads((folder / name).read_text())
 
@@ -154,14 +158,14 @@ def test_what_is_not_committed_is_incomplete_and_red_only_where_it_is_published(
 
 def test_no_backend_is_incomplete(tmp_path):
     badge(tmp_path)
-    assert MATRIX["main"](tmp_path) == 1
+    assert draw(tmp_path) == 1
 
 
 def test_a_matrix_that_crashes_leaves_no_badge(tmp_path):
     badge(tmp_path)
     (tmp_path / "jax-cpu.json").write_text("{}")
     with pytest.raises(KeyError):
-        MATRIX["main"](tmp_path, *BACKENDS)
+        draw(tmp_path, *BACKENDS)
     assert not (tmp_path / "badge.json").exists()
 
 
@@ -201,9 +205,9 @@ def test_what_keras_fails_is_told_apart_by_severity(tmp_path):
     keras_reports(tmp_path)
     code, _ = badge(tmp_path)
     assert code == 0, "what Keras fails does not make our badge red"
-    matrix = (tmp_path / "matrix.md").read_text()
-    assert "| cases that fail: wrong | 0 | 0 | 0 | 1 | 1 | 1 |" in matrix
-    assert "| cases that fail: imprecise | 0 | 0 | 0 | 0 | 0 | 1 |" in matrix
+    table = (tmp_path / "matrix.md").read_text()
+    assert "| cases that fail: wrong | 0 | 0 | 0 | 1 | 1 | 1 |" in table
+    assert "| cases that fail: imprecise | 0 | 0 | 0 | 0 | 0 | 1 |" in table
     page = (tmp_path / "matrix.html").read_text()
     assert '<td class="bad">' in page
     assert "1 of 3<br><small>1 wrong, 1 imprecise</small>" in page
@@ -223,13 +227,13 @@ def project(folder):
     (folder / "docs").mkdir()
     names = [place(name) for name in ("matrix", "keras", "errors")]
     (folder / "README.md").write_text("before\n" + "between\n".join(names) + "after\n")
-    names = [place(name) for name in ("overview", *MATRIX["SEVERITIES"])]
+    names = [place(name) for name in ("overview", *tables.SEVERITIES)]
     (folder / "docs" / "keras-failures.md").write_text("".join(names))
     return folder
 
 
 def write(reports, root):
-    return MATRIX["main"](reports, *BACKENDS, "--write", root=root)
+    return draw(reports, *BACKENDS, "--write", root=root)
 
 
 def test_the_pages_are_filled(tmp_path):
@@ -271,10 +275,10 @@ def test_no_page_is_written_from_a_part(tmp_path, missing):
 @pytest.mark.parametrize("text", ["", place("matrix") * 2, place("matrix")[:30]])
 def test_a_page_must_have_each_place_once(text):
     with pytest.raises(ValueError, match="must have one place"):
-        MATRIX["filled"](text, "matrix", "new")
+        matrix.filled(text, "matrix", "new")
 
 
 def test_the_severities_are_those_of_the_runner():
     from keras_norms.testing import severity
 
-    assert MATRIX["SEVERITIES"] == severity.SEVERITIES
+    assert tables.SEVERITIES == severity.SEVERITIES

@@ -231,3 +231,17 @@ def test_members_of_keras_stay_those_of_keras():
         ]
         assert kinds[0] == kinds[1]
         assert keras.regularizers.L1 in kinds[0]
+
+
+@pytest.mark.parametrize("make", [lambda each: each + each + each, kn.BatchMean])
+def test_under_half_floatx_a_sum_is_rounded_once(make):
+    before = keras.config.floatx()
+    keras.config.set_floatx("bfloat16")
+    try:
+        term = np.float32(1 + 0.75 * 2.0**-8)  # bfloat16 has 1 and 1 + 2**-7
+        penalty = make(kn.L1(1.0))
+        outputs = ops.convert_to_tensor(np.full((3, 1), term / 3, "float32"), dtype="float32")
+        result = float(ops.cast(penalty.compute_loss(outputs), "float32"))
+    finally:
+        keras.config.set_floatx(before)
+    assert result == pytest.approx(3 * term if isinstance(penalty, kn.Sum) else term, rel=1e-6)

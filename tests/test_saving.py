@@ -110,3 +110,21 @@ def test_what_keras_cannot_load_by_itself_is_not_called_saved():
     model = BUILDERS["sequential"]()
     changes = quietly(kn.constrain, model, half, where="kernel", axis="own")
     assert [change.saved for change in changes] == [False, False]
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Fixed(L.Layer):
+    """Sets the same constraint of Keras whenever it is built."""
+
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 2), constraint=keras.constraints.MaxNorm(5))
+
+    def call(self, x):
+        return x @ self.matrix
+
+
+def test_what_a_layer_builds_itself_is_compared_by_its_config():
+    model = keras.Sequential([L.Input((8,)), Fixed()])
+    assert "not-saved" not in {f.code for f in kn.audit(model).findings}
+    model.layers[0].matrix.constraint = keras.constraints.MaxNorm(9)
+    assert "not-saved" in {f.code for f in kn.audit(model).findings}

@@ -14,8 +14,8 @@ from keras_norms.numerics.precision import as_tensor, lift
 # The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
-# The most entries of a weight that are measured at once: 16 MiB of float32.
-PART = 2**22
+# The most entries of a weight that are measured at once: 8 MiB of float32.
+PART = 2**21
 
 
 def projected(constraint, w):

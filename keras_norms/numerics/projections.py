@@ -94,9 +94,6 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         max_value: The largest norm, not below `min_value`.
         rate: A Python number in [0, 1].
     """
-    if rate != 1:
-        # Rounded first, so that (1 - rate) + rate is exactly 1 for a feasible group.
-        rate = rounded(rate, w)
     if any(bound != 0 and power_of_two_near(bound) != 1 for bound in (min_value, max_value)):
         direction, largest = _in_units_of_peak(w, axes)
         size = l2_or_one(direction, axes)
@@ -107,6 +104,7 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
     norm, is_zero = l2_or_one_and_zeros(w, axes)
     factor = replaced(clip(norm, min_value, max_value) / norm, is_zero, 1)
     if rate != 1:
+        # For a feasible group this is (1 - rate) + rate, which rounds to 1 whatever the rate.
         factor = (1 - rate) + rate * factor
     return w * factor
 

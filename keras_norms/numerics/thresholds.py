@@ -14,7 +14,7 @@ from keras import ops
 
 from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.loops import repeat_while
-from keras_norms.numerics.norms import positive_part, rounding, signed_total, total
+from keras_norms.numerics.norms import positive_part, rounding, total
 from keras_norms.numerics.projections import power_of_two_near
 
 # Far more than Newton needs: 5 to 12 steps on random weights, 40 on the worst that we could build.
@@ -41,7 +41,7 @@ def onto_simplex(w, axes, radius):
 
 
 def _nearest_in_simplex(w, axes, radius):
-    sums = signed_total(w, axes)
+    sums = total(w, axes)  # which counts only if no entry is negative
     feasible = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (
         ops.abs(sums - radius) <= _tolerance(w, axes) * radius
     )

@@ -154,6 +154,12 @@ def feasible_stays():
     w = equal((4, 1), (1 + 9 * mpf(2) ** -23) / 2)
     title, hunts = "a group beyond the bound by more than rounding", "a bound that is too wide"
     yield MAX_NORM.case("KN-MAXNORM-004", w, title, hunts, {"max_value": 1.0})
+    w = equal((4, 1), (1 + 9 * mpf(2) ** -23) * 2.0**59)
+    title, hunts = f"{title}, under 2**60", "a huge bound that is too wide"
+    yield MAX_NORM.case("KN-MAXNORM-004", w, title, hunts, {"max_value": 2.0**60})
+    w = equal((4, 1), (1 + mpf(2) ** -32) / 2)
+    title, hunts = "a group 2e-10 beyond the bound in float64", "the rounding of float32 in float64"
+    yield MAX_NORM.case("KN-MAXNORM-004", w, title, hunts, {"max_value": 1.0}, "float64")
     zero_group = of((2, 2), [0, 3, 0, 4])
     for dtype in BITS:
         title = "a zero group stays zero"

@@ -49,6 +49,12 @@ def simplex():
         "a threshold that is zero but for rounding",
         exact=True,
     )
+    yield SIMPLEX.case(
+        "KN-SIMPLEX-001",
+        of((3, 1), [-(2.0**-12), 0.5 + 2.0**-12, 0.5]),
+        "a small negative entry, although the sum is right, is moved to zero",
+        "a set that its sum alone decides",
+    )
     yield from breadth(SIMPLEX, "KN-SIMPLEX-002", {"total": 1.5})
     yield from manners(SIMPLEX, "KN-SIMPLEX-003", {"total": 1.5})
     yield from thresholds(SIMPLEX, "KN-SIMPLEX-004", {"total": 1.0})
@@ -85,6 +91,10 @@ def thresholds(subject, requirement, config):
     beyond = of((4, 1), [(1 + 30 * mpf(2) ** -23) / 4] * 4)
     title = f"a sum off by more than rounding, {named(config)}"
     yield subject.case(requirement, beyond, title, "a set that is too wide", config)
+    beyond = of((4, 1), [(1 + mpf(2) ** -32) / 4] * 4)
+    title = f"a sum off by 2e-10 in float64, {named(config)}"
+    hunts = "the rounding of float32 in float64"
+    yield subject.case(requirement, beyond, title, hunts, config, "float64")
     # Of so many groups, some end with a sum that is off by rounding.
     yield subject.case(
         requirement,
