@@ -11,20 +11,25 @@ if problem is None:
     from keras_norms.constraints import *  # noqa: F403
     from keras_norms.models.attach import constrain, project, regularize
     from keras_norms.models.callbacks import FactorSchedule, NormHistory, ProjectWeights
+    from keras_norms.models.files import load_settings, save_settings
     from keras_norms.models.layouts import register_layout, unit_axes
     from keras_norms.regularizers import *  # noqa: F403
+    from keras_norms.warning import KerasNormsWarning
 
     __all__ = [
         "FactorSchedule",
+        "KerasNormsWarning",
         "NormHistory",
         "ProjectWeights",
         "audit",
         "constrain",
         "constraints",
+        "load_settings",
         "project",
         "register_layout",
         "regularize",
         "regularizers",
+        "save_settings",
         "unit_axes",
     ]
     __all__ += constraints.__all__

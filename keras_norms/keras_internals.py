@@ -4,7 +4,9 @@ A test keeps Keras' private names out of every other module. When a new Keras ch
 facts, this is the only file to mend.
 """
 
+import concurrent.futures
 import gc
+import random
 
 import keras
 
@@ -122,6 +124,27 @@ def averages_in(optimizer):
         averages = getattr(each, "_model_variables_moving_average", None)
         if averages:
             yield from zip(each._trainable_variables, averages, strict=True)
+
+
+def aside(function):
+    """What a function returns that makes layers without values, which nobody is to notice.
+
+    Keras numbers names, and holds its scopes, for each thread by itself. In a stateless scope,
+    variables get a shape and no value. Python's random numbers, from which Keras takes the seeds of
+    initializers, are put back. Without this, a layer that is made to be looked at would change the
+    names and the first weights of the next one.
+    """
+
+    def work():
+        with keras.StatelessScope(initialize_variables=False):
+            return function()
+
+    state = random.getstate()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(work).result()
+    finally:
+        random.setstate(state)
 
 
 def models_with(layers):

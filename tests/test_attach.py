@@ -1,12 +1,14 @@
 """constrain, regularize and project: on models of every build, and at every time."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, quietly, unit_norms
 
 import keras_norms as kn
-from keras_norms.keras_internals import children_of
+from keras_norms.keras_internals import children_of, held_variable
 from keras_norms.models import weights
 
 BOUND = 0.5
@@ -192,28 +194,26 @@ def quantized(model):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "reason"),
     [
-        (frozen, "frozen; set `trainable = True`"),
-        (with_lora, "LoRA trains other weights"),
-        (quantized, "the weight is quantized; constrain the model first"),
+        (frozen, "the weight is frozen"),
+        (with_lora, "LoRA trains other weights in its place"),
+        (quantized, "the weight is quantized"),
     ],
 )
-def test_what_keras_would_pass_over_is_refused_and_nothing_changed(spoil, message):
+def test_what_keras_would_pass_over_is_listed(spoil, reason):
     model = BUILDERS["sequential"]()
     spoil(model)
+    first, last = model.layers[0], model.layers[1]
     for function, setting in ((kn.constrain, kn.MaxNorm(0.1)), (kn.regularize, kn.L2(0.1))):
-        with pytest.raises(ValueError, match=message):
-            function(model, setting)
-    assert model.layers[1].kernel.constraint is None
-    assert model.layers[1].kernel.regularizer is None
-    # The fix that the message gives.
-    changes = kn.constrain(
-        model,
-        kn.MaxNorm(0.1),
-        where=lambda layer, variable: variable.trainable and variable.name.endswith("kernel"),
-    )
-    assert [change.path for change in changes] == [model.layers[1].kernel.path]
+        for where in (None, "kernel$", L.Dense, lambda layer, v: v.path.endswith("kernel")):
+            changes = function(model, setting, where=where)
+            assert [change.path for change in changes] == [last.kernel.path]
+            assert {each.reason for each in changes.skipped} == {reason}
+            assert f"left out: {changes.skipped[0].path}" in str(changes)
+        with pytest.raises(ValueError, match=reason):
+            function(model, setting, where=f"{first.name}/kernel")
+    assert held_variable(first, "kernel").constraint is None
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,13 @@ def test_what_keras_would_pass_over_is_refused_and_nothing_changed(spoil, messag
             {"constraint": kn.Chain(kn.NonNeg(), kn.MaxNorm(axis=1))},
             *(ValueError, "axis of its own"),
         ),
-        ({"constraint": keras.constraints.MaxNorm()}, TypeError, "of keras_norms, whose axis"),
+        ({"constraint": lambda w: w}, TypeError, "constraints whose axis can be changed"),
+        ({"constraint": keras.constraints.MaxNorm(axis=1)}, ValueError, "an axis of its own"),
+        ({"constraint": kn.L2()}, TypeError, "`keras_norms.regularize` sets penalties"),
+        ({"constraint": kn.L2(), "axis": "own"}, TypeError, "`keras_norms.regularize` sets"),
+        ({"constraint": kn.MaxNorm(), "where": [L.Dense]}, TypeError, "a tuple of classes, not"),
+        ({"constraint": kn.MaxNorm(), "where": ["a", "b"]}, TypeError, r'names, where=r"a\|b"'),
+        ({"constraint": kn.MaxNorm(), "unknown": "no"}, ValueError, "Received: unknown='no'"),
         ({"constraint": kn.MaxNorm(axis=2), "axis": "own"}, ValueError, "must lie in"),
         ({"constraint": kn.MaxNorm(), "axis": 0}, ValueError, "Received: axis=0"),
         ({"constraint": kn.MaxNorm(), "where": "nothing"}, ValueError, "must select a weight"),
@@ -235,7 +241,11 @@ def test_what_keras_would_pass_over_is_refused_and_nothing_changed(spoil, messag
         ({"constraint": kn.MaxNorm(), "where": "bias"}, ValueError, "one number per unit"),
         ({"constraint": None}, ValueError, "explicit `where`"),
         ({"constraint": 3}, TypeError, "Received: 3"),
-        ({"constraint": kn.MaxNorm(), "where": L.Dense(2)}, TypeError, "layer is mine|Received"),
+        (
+            {"constraint": kn.MaxNorm(), "where": L.Dense(2, name="a")},
+            TypeError,
+            r'where=r"\^\(a\)/"',
+        ),
         (
             {"constraint": keras.constraints.MaxNorm(axis=3), "axis": "own"},
             *(ValueError, "cannot be applied to"),
@@ -307,27 +317,146 @@ def test_other_layers_keep_what_they_hold():
     assert block.kernel_regularizer == "for later"
 
 
-def test_unknown_layers_are_not_passed_over():
+class Own(L.Layer):
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+        self.cube = self.add_weight(shape=(2, 2, 2), name="cube")
+        self.scale = self.add_weight(shape=(2,), name="scale", initializer="ones")
+
+    def call(self, x):
+        return x @ self.matrix * self.scale
+
+
+def with_own():
+    class Mine(Own):
+        pass
+
     class Scaled(L.Dense):
         pass
 
-    class Own(L.Layer):
-        def build(self, shape):
-            self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+    return keras.Sequential([L.Input((8,)), Scaled(4, name="scaled"), Mine(name="mine")]), Mine
 
-        def call(self, x):
-            return x @ self.matrix
 
-    model = keras.Sequential([L.Input((8,)), Scaled(4), Own()])
-    with pytest.raises(ValueError, match=r"register_layout\(Own, matrix"):
-        kn.constrain(model, kn.MaxNorm())
-    assert len(kn.constrain(model, kn.MaxNorm(), where=L.Dense)) == 1
+@pytest.mark.parametrize("setting", [kn.MaxNorm(0.1), kn.NonNeg(), kn.L2(0.1)], ids=repr)
+def test_unknown_weights_are_left_out_and_listed(setting):
+    model, _ = with_own()
+    function = kn.regularize if isinstance(setting, kn.L2) else kn.constrain
+    with pytest.warns(kn.KerasNormsWarning) as warned:
+        changes = function(model, setting)
+    assert [change.path.rpartition("/")[2] for change in changes] == ["kernel"]
+    assert [each.path.rpartition("/")[2] for each in changes.skipped] == ["matrix", "cube"]
+    (message,) = [str(w.message) for w in warned]
+    assert message.startswith("2 weights are left as they are")
+    # The hints have a word for each axis, and run when they are pasted.
+    assert 'matrix="in unit"' in message
+    assert 'cube="in in unit"' in message
+    assert "scale" not in message  # a vector has one number per unit
+    for each in changes.skipped:
+        exec(each.fix, {"kn": kn, "model": model})
+    changes = quietly(function, model, setting)
+    assert [c.path.rpartition("/")[2] for c in changes] == ["kernel", "matrix", "cube"]
+    assert changes.skipped == ()
+
+
+def test_unknown_weights_may_be_an_error():
+    model, _ = with_own()
+    with pytest.raises(ValueError, match=r"2 weights are left as they are(.|\n)*cube"):
+        kn.constrain(model, kn.MaxNorm(0.1), unknown="raise")
+    assert model.layers[0].kernel.constraint is None
+    assert kn.constrain(model, kn.MaxNorm(0.1), where=L.Dense, unknown="raise").skipped == ()
+
+
+def test_what_is_named_needs_no_layout_if_nothing_has_groups():
+    model, _ = with_own()
+    for setting, function in ((kn.Clip(-1, 1), kn.constrain), (kn.L1(0.1), kn.regularize)):
+        changes = quietly(function, model, setting, where="mine", unknown="raise")
+        assert [c.path.rpartition("/")[2] for c in changes] == ["matrix", "cube", "scale"]
+    changes = quietly(kn.constrain, model, kn.MaxNorm(1.0), where="cube", axis="own")
+    assert [change.after for change in changes] == [kn.MaxNorm(1.0)]
+
+
+def test_only_unknown_weights_are_an_error():
+    model = keras.Sequential([L.Input((8,)), Own(name="own")])
+    with pytest.raises(ValueError, match=r"no layout is known for Own: kn\.register_layout"):
+        kn.constrain(model, kn.MaxNorm(0.1))
+
+
+def test_a_layout_that_does_not_fit_says_so():
+    model, cls = with_own()
+    kn.register_layout(cls, matrix="unit in more")
+    with pytest.warns(kn.KerasNormsWarning, match=r"one word per axis of \(4, 2\)"):
+        kn.constrain(model, kn.MaxNorm(0.1))
+
+
+def test_a_registered_layout():
+    model, cls = with_own()
     with pytest.raises(ValueError, match='must have the word "unit"'):
-        kn.register_layout(Own, matrix="in units")
-    kn.register_layout(Own, matrix="in unit")
+        kn.register_layout(cls, matrix="in units")
+    kn.register_layout(cls, matrix="in unit", cube="*")
     changes = quietly(kn.constrain, model, kn.MaxNorm(0.1))
     assert [change.path.rpartition("/")[2] for change in changes] == ["kernel", "matrix"]
-    assert [change.saved for change in changes] == [True, False]  # Own has no argument for it
+    assert [change.saved for change in changes] == [True, False]  # it has no argument for it
+
+
+def test_a_pattern_that_matches_biases_too():
+    model = BUILDERS["convolutional"]()
+    name = next(layer.name for layer in model.layers if type(layer) is L.Conv2D)
+    changes = kn.constrain(model, kn.MaxNorm(0.1), where=f"^{name}/")
+    assert [change.path for change in changes] == [f"{name}/kernel"]
+    assert str(changes).splitlines() == [
+        f"{name}/kernel (3, 3, 2, 4): MaxNorm(max_value=0.1, axis=(0, 1, 2), ord=2) "
+        "for y x in unit",
+        f"left out: {name}/bias (4,): it has one number per unit, hence no norm per unit; limit "
+        'its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
+    ]
+
+
+def test_a_compiled_pattern_and_a_constraint_of_keras():
+    model = BUILDERS["convolutional"]()
+    conv = next(layer for layer in model.layers if type(layer) is L.Conv2D)
+    kn.constrain(model, keras.constraints.MaxNorm(0.1), where=re.compile(f"{conv.name}/kernel"))
+    assert conv.kernel.constraint == kn.MaxNorm(0.1, axis=(0, 1, 2))
+
+
+def test_layers_without_kernels():
+    model = BUILDERS["convolutional"]()
+    with pytest.raises(ValueError, match=r"layers that have no kernel.*gamma.*by a regular"):
+        kn.constrain(model, kn.MaxNorm(), where=L.BatchNormalization)
+
+
+def test_swapped_arguments():
+    model = BUILDERS["sequential"]()
+    with pytest.raises(TypeError, match=r"The model comes first.* Received: MaxNorm"):
+        kn.constrain(kn.MaxNorm(), model)
+    with pytest.raises(TypeError, match=r"The model comes first.* Received: L2"):
+        kn.regularize(kn.L2(), model)
+    with pytest.raises(TypeError, match=r"`keras_norms\.constrain` sets constraints"):
+        kn.regularize(model, kn.MaxNorm())
+
+
+def test_a_weight_that_is_not_finite():
+    model = BUILDERS["sequential"]()
+    model.layers[0].kernel.assign(np.full((8, 6), np.nan, "float32"))
+    with pytest.warns(kn.KerasNormsWarning, match="has NaN or infinite entries"):
+        kn.constrain(model, kn.MaxNorm())
+
+
+def test_a_layer_without_weights_that_was_never_built():
+    class Unused(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.unused = L.Dense(3), L.Activation("relu")
+            self.unused.built = False
+
+        def build(self, shape):
+            self.dense.build(shape)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = keras.Sequential([L.Input((8,)), Unused()])
+    assert not model.layers[0].unused.built
+    assert len(quietly(kn.constrain, model, kn.MaxNorm())) == 1
 
 
 def test_project_enforces_exactly_even_what_a_step_only_approaches():

@@ -9,7 +9,7 @@ from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, quietly
 
 import keras_norms as kn
-from keras_norms.models import weights
+from keras_norms.models import selection, weights
 
 BOUND = 0.5
 
@@ -42,7 +42,7 @@ def test_what_is_said_of_saving_is_true(name, kind, tmp_path):
 
 def _in_order(model):
     """The kernels in the order of the layers, whose names may differ in a copy."""
-    return [w.variable for w in weights.select(weights.contents_of(model).weights, None)]
+    return [w.variable for w in selection.select(weights.contents_of(model).weights, None)]
 
 
 @pytest.mark.parametrize("name", [n for n in layer_classes() if arguments_of(n) is not None])

@@ -162,6 +162,18 @@ TRAPS = {
         *("error", penalty_attribute_only),
         lambda: dense(kernel_regularizer=keras.regularizers.L2(0.1)),
     ),
+    "wrong-kind": (
+        *("error", lambda: dense(kernel_constraint=kn.L2(0.1))),
+        lambda: dense(kernel_regularizer=kn.L2(0.1)),
+    ),
+    "wrong-kind, a constraint": (
+        *("error", lambda: dense(kernel_regularizer=theirs.MaxNorm(9.0))),
+        lambda: dense(kernel_constraint=theirs.MaxNorm(9.0)),
+    ),
+    "cannot-apply": (
+        *("error", lambda: dense(kernel_constraint=kn.MaxNorm(9.0, axis=5))),
+        lambda: dense(kernel_constraint=kn.MaxNorm(9.0, axis=-2)),
+    ),
     "frozen": ("error", lambda: frozen(0.1), lambda: frozen(9.0)),
     "lora": ("error", lambda: with_lora(kn.MaxNorm(9.0)), lambda: with_lora(None)),
     "quantized": (

@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_norms.auditing import report
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.model_findings import MODEL_CHECKS
-from keras_norms.auditing.weight_findings import WEIGHT_CHECKS, findings_of_measures
+from keras_norms.auditing.model_findings import MODEL_CHECKS, not_saved
+from keras_norms.auditing.weight_findings import cannot_apply, findings_of, wrong_kind
 from keras_norms.keras_internals import activity_losses_of
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.measures import norms_of, worst_excess
@@ -102,7 +102,7 @@ class Audit:
         return norms_against_bounds(self.weights)
 
 
-def audit(model, x=None, y=None, progress=None):
+def audit(model, x=None, y=None, progress=None, saving=False):
     """Look at every weight, constraint and penalty of a model, and say what is not as it looks.
 
     Nothing is changed, and nothing is trained. Errors are what fails silently, such as a norm
@@ -114,6 +114,9 @@ def audit(model, x=None, y=None, progress=None):
         y: Its targets, to measure the share of each penalty in the loss of a compiled model.
         progress: A function that is given the list of weights, and yields each, such as
             `rich.progress.track`.
+        saving: Whether to save the model to a temporary file, load it, and compare all settings.
+            Without it, only layers of classes that are not Keras' own are made again, from their
+            configs, without values; what that does not settle is not reported.
 
     Returns:
         An `Audit`: print it, or use `findings`, `errors`, `to_dict()`, `to_markdown()`, `plot()`.
@@ -138,12 +141,12 @@ def audit(model, x=None, y=None, progress=None):
         )
     contents = contents_of(model)
     weights = contents.weights
-    reports, worst = [], []
+    reports, found = [], []
     for weight in weights if progress is None else progress(weights):
         variable = weight.variable
-        one = _report(weight)
+        one, broken = _report(weight)
         finite = np.isfinite(one.norms).all() or weight.obstacle == "quantized"
-        worst.append(one.excess if finite else np.nan)
+        found += broken or findings_of(weight, one.excess if finite else np.nan)
         is_plain = variable.constraint is None and variable.regularizer is None
         if not (is_plain and weight.layout == "*"):
             reports.append(one)
@@ -153,43 +156,65 @@ def audit(model, x=None, y=None, progress=None):
         weights=tuple(reports),
         activities=activities,
         loss=loss,
-        findings=tuple(_findings_of(contents, worst)),
+        findings=_in_order([*found, *_findings_of_model(contents, saving)]),
     )
 
 
-def _findings_of(contents, worst):
-    """All findings, errors first. `worst` has for each weight what `findings_of_measures` takes."""
-    weights = contents.weights
-    found = [f for each in zip(weights, worst, strict=True) for f in findings_of_measures(*each)]
-    found += [finding for weight in weights for check in WEIGHT_CHECKS for finding in check(weight)]
-    found += [finding for check in MODEL_CHECKS for finding in check(contents)]
-    return sorted(found, key=lambda finding: finding.severity)  # "error" < "warning"
+def _findings_of_model(contents, saving):
+    for check in MODEL_CHECKS:
+        yield from check(contents)
+    yield from not_saved(contents, saving)
+
+
+def _in_order(findings):
+    return tuple(sorted(findings, key=lambda finding: finding.severity))  # "error" < "warning"
 
 
 def _report(weight):
+    """The report of a weight, and a finding in a list if one of its settings cannot be applied."""
     variable = weight.variable
     is_quantized = weight.obstacle == "quantized"  # integers, whose norm is not the weight's
-    excess = penalty = None
-    if variable.constraint is not None:
-        excess = worst_excess(variable.constraint, variable)
-    if variable.regularizer is not None and variable.trainable:
-        penalty = float(ops.convert_to_numpy(variable.regularizer(variable)))
-    return WeightReport(
+    broken = list(wrong_kind(weight))
+    measured = {"constraint": None, "regularizer": None}
+    columns: dict[str, float] = {}
+    for kind, measure in (("constraint", _excess), ("regularizer", _penalty)):
+        if broken:
+            break
+        try:
+            measured[kind] = measure(variable)
+            columns |= _columns(drop_in_of(getattr(variable, kind)), variable)
+        except Exception as error:  # of a function of the user's, or an axis that is not there
+            broken = [cannot_apply(weight, kind, error)]
+    report = WeightReport(
         path=weight.path,
         shape=tuple(variable.shape),
         layout=weight.layout,
         norms=np.array([np.nan]) if is_quantized else norms_of(variable, weight.norm_axes),
         constraint=variable.constraint,
-        excess=excess,
+        excess=measured["constraint"],
         regularizer=variable.regularizer,
-        penalty=penalty,
-        columns={
-            heading: float(value)
-            for setting in (variable.constraint, variable.regularizer)
-            if hasattr(drop_in_of(setting), "audit_columns")
-            for heading, value in drop_in_of(setting).audit_columns(variable).items()
-        },
+        penalty=measured["regularizer"],
+        columns=columns,
     )
+    return report, broken
+
+
+def _excess(variable):
+    if variable.constraint is None:
+        return None
+    return worst_excess(variable.constraint, variable)
+
+
+def _penalty(variable):
+    if variable.regularizer is None or not variable.trainable:  # Keras leaves it out
+        return None
+    return float(ops.convert_to_numpy(variable.regularizer(variable)))
+
+
+def _columns(setting, variable):
+    if not hasattr(setting, "audit_columns"):
+        return {}
+    return {heading: float(value) for heading, value in setting.audit_columns(variable).items()}
 
 
 def _on_data(contents, x, y):

@@ -5,14 +5,12 @@ The text runs where `model`, `keras` and `keras_norms as kn` are known.
 
 import re
 
-import keras
-
-from keras_norms.auditing.expressions import (
+from keras_norms.models.describe import drop_in_of, expression
+from keras_norms.models.expressions import (
     any_variable_expression,
     layer_expression,
     variable_expression,
 )
-from keras_norms.models.describe import drop_in_of, expression
 
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
@@ -37,37 +35,21 @@ def call_as_it_is(kind, weight, setting):
     """
     setting = drop_in_of(setting)
     text = expression(setting) or _held_expression(kind, weight, setting)
-    return _call(kind, weight, text, setting)
-
-
-def call_after_loading(kind, weight, setting):
-    """The same call for a loaded copy, which does not have the objects of this model."""
-    setting = drop_in_of(setting)
-    text = expression(setting)
-    if text is None:
-        try:
-            config = keras.saving.serialize_keras_object(setting)
-            keras.saving.deserialize_keras_object(config)
-            text = f"kn.{kind}s.deserialize({config!r})"
-        except Exception:  # a function of the user's: only its author knows where it is
-            return f"# after loading, call kn.{SETTERS[kind]} again as before"
-    return _call(kind, weight, text, setting, loaded=True) + "  # after loading"
-
-
-def _call(kind, weight, text, setting, loaded=False):
     own = ', axis="own"' if kind == "constraint" and setting is not None else ""
-    where = where_expression(weight, loaded)
-    return f"kn.{SETTERS[kind]}(model, {text}, where={where}{own})"
+    return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}{own})"
 
 
-def where_expression(weight, loaded=False):
-    """The `where` that selects one weight; in a loaded copy, paths may lack the model's name."""
+def where_expression(weight):
+    """The `where` that selects one weight, also where its path lacks the model's name.
+
+    A model that was loaded, or is not built yet in the script that makes it, may lack it.
+    """
     if weight.has_twin:
         return f"lambda layer, variable: variable is {any_variable_expression(weight)}"
-    if loaded and weight.enclosing:
-        own = re.escape(weight.path.removeprefix(f"{weight.enclosing[0].name}/"))
-        return f'r"(^|/){own}$"'
-    return f'r"^{re.escape(weight.path)}$"'
+    own = weight.path
+    if weight.enclosing:
+        own = own.removeprefix(f"{weight.enclosing[0].name}/")
+    return f'r"(^|/){re.escape(own)}$"'
 
 
 def _held_expression(kind, weight, setting):

@@ -2,13 +2,14 @@
 
 from keras import layers
 
-from keras_norms.auditing.expressions import layer_expression
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.fixes import SETTERS, call_after_loading, call_as_it_is
+from keras_norms.auditing.fixes import SETTERS, call_as_it_is
 from keras_norms.keras_internals import HAS_STATELESS_TRAINER, averages_in, optimizers_in
 from keras_norms.models.averages import value_of
+from keras_norms.models.copies import lost_by_saving
 from keras_norms.models.describe import drop_in_of, title
-from keras_norms.models.holders import lost_on_save
+from keras_norms.models.expressions import layer_expression
+from keras_norms.models.holders import is_loadable, saved_settings
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path
 
@@ -107,21 +108,55 @@ def repeated_rate(contents):
             )
 
 
-def not_saved(contents):
-    """A setting changes when the model is saved and loaded."""
-    for kind in SETTERS:
-        for weight in lost_on_save(contents.model, contents.weights, kind):
-            setting = getattr(weight.variable, kind)
-            held = [getattr(*place) for place in weight.holders(kind)[:1]]
-            if setting is None or held not in ([], [None], [setting]):
-                continue  # the layer has another: that is "not-applied"
-            yield Finding(
-                "not-saved",
-                "warning",
-                weight.path,
-                f"no config can hold {title(setting)}; a loaded model lacks it, or has another",
-                call_after_loading(kind, weight, setting),
+def not_saved(contents, saving=False):
+    """Settings change when the model is saved and loaded: one finding for all of them.
+
+    Args:
+        contents: The `Contents` of the model.
+        saving: Whether to save and load the model; else only layers that are not Keras' own are
+            made again from their configs, and what that does not settle is not reported.
+    """
+    if saving:
+        lost, why = lost_by_saving(contents)
+    else:
+        lost = [
+            (weight, kind)
+            for kind in SETTERS
+            for weight, kept in zip(
+                contents.weights,
+                saved_settings(contents.model, contents.weights, kind),
+                strict=True,
             )
+            if kept is False
+        ]
+        why = "no config can hold it"
+    lost = [(weight, kind) for weight, kind in lost if not _is_another(weight, kind)]
+    if not lost:
+        return
+    weight, kind = lost[0]
+    first = title(getattr(weight.variable, kind))
+    more = f", and {len(lost) - 1} more settings," if len(lost) > 1 else ""
+    fix = 'kn.save_settings(model, "settings.json")'
+    after = 'after loading, kn.load_settings(model, "settings.json")'
+    own = [s for s in (getattr(w.variable, k) for w, k in lost) if not is_loadable(s)]
+    if own:
+        fix = (
+            f"# make {title(own[0])} known by keras.saving.register_keras_serializable; then {fix}"
+        )
+    yield Finding(
+        "not-saved",
+        "warning",
+        weight.path,
+        f"{first}{more} will be lost when the model is saved: {why}",
+        f"{fix}  # {after}",
+    )
 
 
-MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate, not_saved)
+def _is_another(weight, kind):
+    """Whether the layer holds another setting than the variable, which is "not-applied"."""
+    setting = getattr(weight.variable, kind)
+    held = [getattr(*place) for place in weight.holders(kind)[:1]]
+    return setting is None or held not in ([], [None], [setting])
+
+
+MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate)

@@ -7,12 +7,13 @@ known. Only what fails without a word is an error.
 import keras
 import numpy as np
 
-from keras_norms.auditing.expressions import layer_expression, variable_expression
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
 from keras_norms.models.describe import drop_in_of, title
+from keras_norms.models.expressions import variable_expression
 from keras_norms.models.measures import EPS
+from keras_norms.models.selection import register_call
 from keras_norms.numerics.groups import axes_of_layout
 from keras_norms.regularizers import Regularizer
 
@@ -99,8 +100,39 @@ def lora(weight):
         )
 
 
-def findings_of_measures(weight, worst):
-    """Findings from how far a weight is outside its set.
+def wrong_kind(weight):
+    """A penalty where a constraint belongs, or the other way round: Keras asks nobody."""
+    for kind, other, base in (
+        ("constraint", "regularizer", keras.regularizers.Regularizer),
+        ("regularizer", "constraint", keras.constraints.Constraint),
+    ):
+        setting = getattr(weight.variable, kind)
+        if isinstance(setting, base):
+            yield Finding(
+                "wrong-kind",
+                "error",
+                weight.path,
+                f"{title(setting)} is a {other}, and is set as {kind}; Keras would call it all "
+                "the same",
+                call_as_it_is(kind, weight, None),
+            )
+
+
+def cannot_apply(weight, kind, error):
+    """A setting raises an error when it is applied, as with an axis that the weight lacks."""
+    setting, layer = getattr(weight.variable, kind), type(weight.layer).__name__
+    return Finding(
+        "cannot-apply",
+        "error",
+        weight.path,
+        f"{title(setting)} cannot be applied to this weight of {layer}, of shape "
+        f"{tuple(weight.variable.shape)}, and stops the training: {error}",
+        call_as_it_is(kind, weight, None),
+    )
+
+
+def findings_of(weight, worst):
+    """All findings about one weight, whose settings can be applied.
 
     Args:
         weight: A `Weight`.
@@ -111,6 +143,8 @@ def findings_of_measures(weight, worst):
         yield from not_finite(weight)
     else:
         yield from violated(weight, worst)
+    for check in WEIGHT_CHECKS:
+        yield from check(weight)
 
 
 def not_finite(weight):
@@ -197,20 +231,17 @@ def unknown_layout(weight):
         return
     if not constraint.has_groups:
         return
-    words = ["in"] * (len(weight.variable.shape) - 1) + ["unit"]
-    model = (*weight.enclosing, weight.layer)[0]
-    layer = layer_expression(model, weight.layer)
-    layer_class = type(weight.layer).__name__ if layer is None else f"type({layer})"
     yield Finding(
         "unknown-layout",
         "warning",
         weight.path,
         f"no layout is known for {type(weight.layer).__name__}, so its axis is not judged; "
-        "say which axes tell units apart (this fix says that the last one does)",
-        f'kn.register_layout({layer_class}, {weight.name}="{" ".join(words)}")',
+        "say which axes tell units apart",
+        register_call(weight),
     )
 
 
+# Findings that follow from what is set, whatever the values of the weight.
 WEIGHT_CHECKS = (
     *(wrong_axis, not_applied, lora, half_precision, batch_of_weights, unreachable),
     unknown_layout,

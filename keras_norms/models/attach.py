@@ -4,57 +4,31 @@ A setting goes to the variable, which Keras applies, and to the layer, which Ker
 compiled step functions are made anew, because those of TensorFlow and JAX hold the old settings.
 """
 
-import dataclasses
 import warnings
+
+import keras
+from keras import ops
 
 from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.models.averages import project_averages
-from keras_norms.models.describe import title
-from keras_norms.models.holders import apply_settings, lost_on_save, renew_steps
+from keras_norms.models.changes import Change, Changes
+from keras_norms.models.describe import drop_in_of, title
+from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
 from keras_norms.models.measures import projected
-from keras_norms.models.weights import contents_of, select
+from keras_norms.models.selection import (
+    never_applied,
+    select,
+    without_layout,
+    without_units,
+)
+from keras_norms.models.weights import contents_of
 from keras_norms.regularizers import Regularizer
 from keras_norms.regularizers import get as get_regularizer
+from keras_norms.warning import KerasNormsWarning
 
 
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """What was set on one weight.
-
-    Attributes:
-        path: The weight's path.
-        shape: Its shape.
-        layout: One word per axis, "*" if it is elementwise, None if it is not known.
-        before: The constraint or regularizer that it had, or None.
-        after: The one that it has now, or None.
-        saved: Whether `model.save` and `keras.saving.load_model` keep it.
-    """
-
-    path: str
-    shape: tuple[int, ...]
-    layout: str | None
-    before: object
-    after: object
-    saved: bool
-
-    def __str__(self):
-        line = f"{self.path} {self.shape}: {title(self.after)}"
-        if self.before is not None and self.before != self.after:
-            line += f", in place of {title(self.before)}"
-        return line if self.saved else f"{line}, lost when the model is saved"
-
-
-class Changes(tuple):
-    """A tuple of `Change`, printed as one line each."""
-
-    __slots__ = ()
-
-    def __str__(self):
-        return "\n".join(map(str, self))
-
-
-def constrain(model, constraint, where=None, axis="unit"):
+def constrain(model, constraint, where=None, axis="unit", unknown="warn"):
     """Constrain weights of a built model, and put them into the set at once.
 
     By default every kernel gets one norm per unit, with the axes that its layer needs; for
@@ -62,30 +36,36 @@ def constrain(model, constraint, where=None, axis="unit"):
     and `fit`, and from a callback when an epoch begins or ends. Other models that have a layer of
     this one use the new constraint, too. A constraint that a weight has already is replaced.
 
+    Weights that cannot have the constraint stay as they are, and the result lists them: those that
+    Keras does not train, biases if the constraint has groups, and weights of layers whose layout
+    is not known. No layout is guessed; `keras_norms.register_layout` says what it is.
+
     Args:
         model: A built Keras model or layer.
-        constraint: A constraint of keras_norms or its name; with `axis="own"` also one of Keras,
-            or any callable. None removes constraints, and needs `where`.
-        where: None for every kernel, depthwise and recurrent ones too; a layer class or a tuple
-            of them, for the kernels and embedding tables of such layers and of the layers that
-            they enclose; a regular expression searched in the weight's path, such as
-            "block1/.*kernel" (names that Keras numbers by itself change from run to run); or a
+        constraint: A constraint, ours or Keras', or its name; with `axis="own"` also any callable.
+            None removes constraints, and needs `where`.
+        where: None for every kernel of known layout, depthwise and recurrent ones too; a layer
+            class or a tuple of them, for the kernels and embedding tables of such layers and of
+            the layers that they enclose; a regular expression searched in the weight's path, such
+            as "block1/.*kernel" (names that Keras numbers by itself change from run to run); or a
             function `(layer, variable) -> bool`.
         axis: "unit" finds the axes of one norm per unit for each weight; "own" keeps the axis of
             the constraint.
+        unknown: What to do about weights whose layout would be needed and is not known: "warn"
+            leaves them out, with one warning; "raise" raises a ValueError.
 
     Returns:
         A tuple of `Change`, which says for each weight what it had, what it has now, and whether
-        a saved model keeps it. You also get a warning about those that are not kept: an attention
-        layer, for example, has one attribute for four kernels with different axes, so that it
-        loses constraints with groups.
+        a saved model keeps it; its attribute `skipped` says what was left out, and why. You also
+        get a warning about settings that are not kept: an attention layer, for example, has one
+        attribute for four kernels with different axes, so that it loses constraints with groups.
 
     Raises:
-        ValueError: If no weight matches; if a selected weight is frozen, quantized or replaced by
-            LoRA, so that Keras would never constrain it; if the model is not built; if a layout is
-            not known; if `axis="unit"` and the constraint has an axis of its own; or if
-            `constraint` is None and there is no `where`.
-        TypeError: If an argument has another type.
+        ValueError: If no weight matches, or none of those that match can have the constraint; if
+            the model is not built; if a layout is not known and `unknown="raise"`; if
+            `axis="unit"` and the constraint has an axis of its own; or if `constraint` is None and
+            there is no `where`.
+        TypeError: If an argument has another type, such as a penalty for a constraint.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -98,39 +78,41 @@ def constrain(model, constraint, where=None, axis="unit"):
     ...     ],
     ...     name="digits",
     ... )
-    >>> print(kn.constrain(model, kn.MaxNorm(1.0)))
-    digits/conv/kernel (3, 3, 1, 8): MaxNorm(max_value=1.0, axis=(0, 1, 2), ord=2)
+    >>> kn.constrain(model, kn.MaxNorm(1.0))
+    digits/conv/kernel (3, 3, 1, 8): MaxNorm(max_value=1.0, axis=(0, 1, 2), ord=2) for y x in unit
     digits/head/kernel (5408, 10): MaxNorm(max_value=1.0, axis=0, ord=2)
     """
     if axis not in ("unit", "own"):
         raise ValueError(f'`axis` must be "unit" or "own". Received: axis={axis!r}')
+    _check_order(model, constraint)
     constraint = get_constraint(constraint)
+    if isinstance(constraint, keras.regularizers.Regularizer):
+        raise TypeError(
+            "`constraint` must be a constraint; `keras_norms.regularize` sets penalties. "
+            f"Received: constraint={title(constraint)}"
+        )
     if axis == "unit" and constraint is not None:
+        constraint = drop_in_of(constraint)
         _check_default_axis(constraint)
     contents = contents_of(model)
-    settings = []
-    for weight in _selected(contents, constraint, where):
-        setting = constraint
-        if axis == "unit" and constraint is not None:
-            setting = _for_units(constraint, weight)
-        elif isinstance(constraint, Constraint):
-            constraint.group_axes(len(weight.variable.shape))  # raises before anything is changed
-        settings.append((weight, setting))
-    changes = _set(contents, settings, "constraint")
-    for weight, setting in settings:
-        if setting is not None:
+    settings, skipped = _planned(contents, constraint, where, axis == "unit", unknown)
+    changes = _set(contents, constraint, settings, skipped, "constraint")
+    if constraint is not None:
+        for weight, _ in settings:
             _project(weight.variable)
+        _warn_if_not_finite(settings)
     return changes
 
 
-def regularize(model, regularizer, where=None):
+def regularize(model, regularizer, where=None, unknown="warn"):
     """Penalise weights of a built model.
 
     Args:
         model: A built Keras model or layer.
         regularizer: A regularizer, its name, or any callable. None removes regularizers, and
             needs `where`.
-        where: As for `constrain`; None is every kernel.
+        where: As for `constrain`; None is every kernel of known layout.
+        unknown: As for `constrain`.
 
     Returns:
         What `constrain` returns.
@@ -147,16 +129,21 @@ def regularize(model, regularizer, where=None):
     >>> print(kn.regularize(model, kn.L2(1e-4)))
     digits/head/kernel (4, 3): L2(l2=0.0001)
     """
+    _check_order(model, regularizer)
     regularizer = get_regularizer(regularizer)
+    if isinstance(regularizer, keras.constraints.Constraint):
+        raise TypeError(
+            "`regularizer` must be a penalty; `keras_norms.constrain` sets constraints. "
+            f"Received: regularizer={title(regularizer)}"
+        )
     if getattr(regularizer, "for_activations", False):
         raise ValueError(
             "`regularizer` must be for weights, which have no batch. "
             f"Received: regularizer={regularizer}"
         )
     contents = contents_of(model)
-    weights = _selected(contents, regularizer, where)
-    settings = [(weight, _for_units(regularizer, weight)) for weight in weights]
-    return _set(contents, settings, "regularizer")
+    settings, skipped = _planned(contents, regularizer, where, True, unknown)
+    return _set(contents, regularizer, settings, skipped, "regularizer")
 
 
 def project(model):
@@ -202,38 +189,92 @@ def _project(variable):
     variable.assign(projected(variable.constraint, variable))
 
 
-def _selected(contents, setting, where):
-    """The weights that `where` selects; an error if Keras would never apply the setting to one."""
+def _check_order(model, setting):
+    if isinstance(setting, keras.layers.Layer):
+        raise TypeError(
+            "The model comes first, then what to set on it. Received: "
+            f"{title(model)}, and then {setting.name}"
+        )
+
+
+def _planned(contents, setting, where, to_units, unknown):
+    """Pairs of a weight and its setting, and what is left out, before anything is changed."""
+    if unknown not in ("warn", "raise"):
+        raise ValueError(f'`unknown` must be "warn" or "raise". Received: unknown={unknown!r}')
     if setting is None and where is None:
         raise ValueError(
             'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
             "Received: None and where=None"
         )
-    chosen = select(contents.weights, where)
-    refused = [w for w in chosen if w.obstacle] if setting is not None else []
-    if refused:
-        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
-        raise ValueError(
-            f"Keras would never apply it, because {_WHY[refused[0].obstacle]}. "
-            "`where=lambda layer, variable: variable.trainable and "
-            'variable.name.endswith("kernel")` selects the kernels that are trained. '
-            f"Received: {setting} for {refused[0].path}{more}"
+    has_groups = to_units and getattr(setting, "has_groups", False)
+    needs_layout = has_groups or where is None
+    settings, skipped, without = [], [], []
+    for weight in select(contents.weights, where):
+        if setting is not None and weight.obstacle:
+            skipped.append(never_applied(weight))
+        elif needs_layout and weight.layout is None:
+            without.append(without_layout(weight))
+        elif has_groups and not weight.has_units:
+            skipped.append(without_units(weight))
+        else:
+            if not to_units and isinstance(setting, Constraint):
+                setting.group_axes(len(weight.variable.shape))  # raises if it lacks an axis
+            own = setting.for_layout(weight.layout) if has_groups else setting
+            settings.append((weight, own))
+    if not settings:
+        raise ValueError(_why_nothing(setting, where, [*without, *skipped]))
+    if without:
+        message = _about_unknown(without)
+        if unknown == "raise":
+            raise ValueError(message)
+        warnings.warn(message, KerasNormsWarning, stacklevel=4)
+    return settings, [*without, *skipped]
+
+
+def _why_nothing(setting, where, skipped):
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    first = skipped[0]
+    fix = f": {first.fix}" if first.fix else ""
+    return (
+        f"No weight that `where` selects can have {title(setting)}. Of {first.path}, "
+        f"{first.shape}{more}: {first.reason}{fix}. Received: where={where!r}"
+    )
+
+
+def _about_unknown(without, most=8):
+    """One message for all weights of unknown layout, with each fix once."""
+    places = [f"  {each.path} {each.shape}: {each.reason}" for each in without[:most]]
+    if len(without) > most:
+        places.append(f"  and {len(without) - most} more, which `.skipped` of the result lists")
+    fixes = list(dict.fromkeys(f"  {each.fix}" for each in without))[:most]
+    return "\n".join(
+        [
+            f"{len(without)} weights are left as they are, because their layout is not known, and "
+            "none is guessed:",
+            *places,
+            'Name the weights you mean, as in where="kernel$" or where=keras.layers.Dense, or say '
+            "what the axes are:",
+            *fixes,
+        ]
+    )
+
+
+def _warn_if_not_finite(settings):
+    bad = [w.path for w, _ in settings if not bool(ops.all(ops.isfinite(w.variable)))]
+    if bad:
+        warnings.warn(
+            f"{', '.join(bad)} has NaN or infinite entries, which no constraint mends; start from "
+            "other weights.",
+            KerasNormsWarning,
+            stacklevel=3,
         )
-    return chosen
-
-
-_WHY = {
-    "frozen": "the weight is frozen; set `trainable = True` on its layer, or leave it out",
-    "lora": "LoRA trains other weights in its place; leave it out",
-    "quantized": "the weight is quantized; constrain the model first, and quantize it last",
-}
 
 
 def _check_default_axis(constraint):
     if not isinstance(constraint, Constraint):
         raise TypeError(
-            '`axis="unit"` is for the constraints of keras_norms, whose axis can be changed; use '
-            f'one of them, or `axis="own"`. Received: {constraint!r}'
+            '`axis="unit"` is for constraints whose axis can be changed; use one of keras_norms or '
+            f'of Keras, or `axis="own"`. Received: {title(constraint)}'
         )
     if not constraint.has_default_axis:
         raise ValueError(
@@ -243,47 +284,38 @@ def _check_default_axis(constraint):
         )
 
 
-def _for_units(setting, weight):
-    """The setting with one group for each unit of the weight, if it has groups."""
-    if not getattr(setting, "has_groups", False):
-        return setting
-    layout = weight.find_layout()
-    if layout == "*":
-        raise ValueError(
-            f"{weight.path} has one number per unit, hence no norm per unit; use "
-            '`keras_norms.Clip`, leave it out by `where=".*kernel"`, or give an axis and '
-            f'`axis="own"`. Received: {setting}'
-        )
-    return setting.for_layout(layout)
-
-
-def _set(contents, settings, kind):
+def _set(contents, given, settings, skipped, kind):
     """Set each setting on its weight, make the compiled steps anew, and say what was done."""
     before = [getattr(weight.variable, kind) for weight, _ in settings]
     for weight, setting in settings:
         _try(setting, weight, kind)
     apply_settings(contents.weights, settings, kind)
     renew_steps(layer for layer, _ in contents.layers)
-    lost = {id(w.variable) for w in lost_on_save(contents.model, [w for w, _ in settings], kind)}
-    changes = Changes(
+    saved = saved_settings(contents.model, [w for w, _ in settings], kind)
+    changes = [
         Change(
             path=weight.path,
             shape=tuple(weight.variable.shape),
             layout=weight.layout,
             before=old,
             after=setting,
-            saved=id(weight.variable) not in lost,
+            saved=is_saved,
+            is_fitted=setting != given,
         )
-        for (weight, setting), old in zip(settings, before, strict=True)
-    )
+        for (weight, setting), old, is_saved in zip(settings, before, saved, strict=True)
+    ]
+    lost = [change.path for change in changes if change.saved is False]
     if lost:
-        paths = [change.path for change in changes if not change.saved]
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         warnings.warn(
-            f"The {kind} of {', '.join(paths)} will be lost when the model is saved, because no "
-            "config can hold it. After loading, set it again, by the same call.",
+            f"The {kind} of {', '.join(lost[:3])}{more} will be lost when the model is saved, "
+            "because no config can hold it. After `model.save`, call "
+            "`keras_norms.save_settings(model, filepath)`; after loading, "
+            "`keras_norms.load_settings(model, filepath)`.",
+            KerasNormsWarning,
             stacklevel=3,
         )
-    return changes
+    return Changes(changes, skipped)
 
 
 def _try(setting, weight, kind):

@@ -11,7 +11,8 @@ from keras_norms.models.attach import project
 from keras_norms.models.holders import renew_steps
 from keras_norms.models.measures import excess_axes_of, excess_of, norms_of
 from keras_norms.models.penalties import penalties_of
-from keras_norms.models.weights import contents_of, select
+from keras_norms.models.selection import select
+from keras_norms.models.weights import contents_of
 
 # A group counts as on its bound if growing by this much would take it out of its set. It is more
 # than the rounding of bfloat16, which is 0.4 %.

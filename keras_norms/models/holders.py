@@ -3,14 +3,15 @@
 Keras applies what a variable holds. It saves the config of the model, which is made from the
 attributes of the layers. Whether an attribute gets into the config depends on the enclosing layers,
 and on the model's author. So it is measured: each attribute gets a numbered mark, and the marks are
-looked for in the config.
+looked for in the config. A class that is not Keras' own may also set it by itself; it is made again
+to see that.
 """
 
 import warnings
 
 import keras
 
-from keras_norms.keras_internals import models_with
+from keras_norms.keras_internals import aside, is_from_keras, models_with
 
 
 def apply_settings(weights, settings, kind):
@@ -103,31 +104,76 @@ def _numbers(config):
             yield from _numbers(each)
 
 
-def lost_on_save(model, weights, kind):
-    """The weights whose setting changes when the model is saved and loaded.
+def saved_settings(model, weights, kind):
+    """For each weight, whether its setting is the same when the model is saved and loaded.
 
     Args:
         model: The model that would be saved.
         weights: Some of its weights, a sequence of `Weight`.
         kind: "constraint" or "regularizer".
+
+    Returns:
+        A list of True, False, and None where it cannot be told without saving the model.
     """
     saved = saved_attributes(model, [place for w in weights for place in w.holders(kind)])
-    return [w for w in weights if not _comes_back(w, kind, saved)]
+    twins: dict = {}
+    return [_comes_back(weight, kind, saved, twins) for weight in weights]
 
 
-def _comes_back(weight, kind, saved):
-    """Whether the nearest attribute that is saved holds what the variable holds."""
+def _comes_back(weight, kind, saved, twins):
+    """Whether the nearest attribute that is saved holds what the variable holds.
+
+    If none is saved, a class that is not Keras' own may still set it when it is made again.
+    """
     setting = getattr(weight.variable, kind)
-    holders = weight.holders(kind)
-    for layer, name in holders:
+    for layer, name in weight.holders(kind):
         if (id(layer), name) in saved:
-            return getattr(layer, name) == setting and _is_loadable(setting)
-    if setting is None or holders:
-        return setting is None
-    return _is_built_in(weight, kind, setting)
+            return same(getattr(layer, name), setting) and is_loadable(setting)
+    for layer in (*weight.enclosing, weight.layer):
+        if not is_from_keras(layer):
+            return _is_made_again(weight, kind, layer, twins)
+    return setting is None
 
 
-def _is_loadable(setting):
+def _is_made_again(weight, kind, layer, twins):
+    """Whether a layer, made again from its config, sets what the weight holds; None if unknown."""
+    setting = getattr(weight.variable, kind)
+    config = _config_of(layer)
+    if config is None:
+        return None
+    key = type(layer), repr(config)
+    if key not in twins:
+        twins[key] = _variables_made_again(layer)
+    twin = twins[key]
+    if twin is None or [v.shape for v in twin] != [v.shape for v in layer.variables]:
+        return None
+    position = next(i for i, v in enumerate(layer.variables) if v is weight.variable)
+    return same(getattr(twin[position], kind), setting)
+
+
+def _config_of(layer):
+    """A layer's config without its name; None if its class has none."""
+    try:
+        return {k: v for k, v in layer.get_config().items() if k != "name"}
+    except Exception:  # a user's class may fail in its own way
+        return None
+
+
+def _variables_made_again(layer):
+    """The variables, without values, of a layer with the same config; None if that fails."""
+
+    def make():
+        twin = type(layer).from_config(layer.get_config())
+        twin.build_from_config(layer.get_build_config())
+        return twin.variables
+
+    try:
+        return aside(make)
+    except Exception:  # a user's class may fail in its own way
+        return None
+
+
+def is_loadable(setting):
     """Whether Keras can load it without `custom_objects`, which a user's function needs."""
     try:
         with warnings.catch_warnings():
@@ -138,19 +184,9 @@ def _is_loadable(setting):
     return True
 
 
-def _is_built_in(weight, kind, setting):
-    """Whether the layer, which has no attribute for it, sets it by itself when it is built."""
-    layer = weight.layer
-    try:
-        twin = type(layer).from_config(layer.get_config())
-        twin.build_from_config(layer.get_build_config())
-        (position,) = [i for i, v in enumerate(layer.variables) if v is weight.variable]
-        its = getattr(twin.variables[position], kind)
-    except Exception:  # a user's class may fail in its own way
-        return False
-    return its == setting or (type(its) is type(setting) and _config(its) == _config(setting))
-
-
-def _config(setting):
-    """What to compare in place of a setting: Keras' own are equal only if they are one object."""
-    return setting.get_config() if hasattr(setting, "get_config") else setting
+def same(one, other):
+    """Whether two settings are the same: Keras' own are equal only if they are one object."""
+    if one is other or one == other:
+        return True
+    has_configs = hasattr(one, "get_config") and hasattr(other, "get_config")
+    return type(one) is type(other) and has_configs and one.get_config() == other.get_config()

@@ -48,6 +48,9 @@ for _rank, _axes in list(_SPACE.items())[:2]:
         "bias": "*",
     }
 
+# What a user's class derives from, or one that Keras adds. All others transpose nothing.
+_OF_KERAS["BaseConv"] = {"kernel": "... in unit", "bias": "*"}
+
 # The layouts of other classes, which `register_layout` fills.
 _REGISTERED: dict[type, dict[str, str]] = {}
 
@@ -133,6 +136,11 @@ def layout_of(layer, name):
     Raises:
         ValueError: If the layout is not known, has no units, or does not fit the weight.
     """
+    if name is None:
+        raise ValueError(
+            "No attribute of the layer holds this weight, so it can have no layout. "
+            f"Received: a weight of {layer.name}"
+        )
     if name.startswith("lora_"):
         return "..."  # LoRA multiplies two weights, neither of which has units of its own
     known = _of_class(type(layer))
@@ -140,14 +148,20 @@ def layout_of(layer, name):
         has = f"it has layouts for {', '.join(known)}" if known else "its class has no layouts"
         raise ValueError(
             f"No layout is known for `{name}` of {type(layer).__name__}: {has}. Say what its axes "
-            f'are: `keras_norms.register_layout({type(layer).__name__}, {name}="in unit")`, with '
-            f'"unit" for the axes that tell units apart. Received: {layer.name}'
+            f"are: `keras_norms.register_layout({type(layer).__name__}, "
+            f'{name}="{_usual_words(layer, name)}")`, with "unit" for the axes that tell units '
+            f"apart. Received: {layer.name}"
         )
     if known[name] == "einsum":
         return _einsum_layout(layer)
     words = known[name].split()
     if words == ["*"]:
         return "*"
+    if not layer.built:
+        raise ValueError(
+            "The layer must be built, so that its weights exist; call it on a batch, or "
+            f"`layer.build(input_shape)`. Received: {layer.name}, which is not built"
+        )
     shape = held_variable(layer, name).shape
     if words[0] == "...":
         words[:1] = ["space"] * (len(shape) - len(words) + 1)
@@ -157,6 +171,19 @@ def layout_of(layer, name):
             f"Received: {known[name]!r}"
         )
     return " ".join(words)
+
+
+def has_layout(layer, name):
+    """Whether a layout is given for a layer's weight, be it one that does not fit."""
+    return name in _of_class(type(layer))
+
+
+def _usual_words(layer, name):
+    """A layout of as many words as the weight has axes, to be corrected by whoever knows it."""
+    if not layer.built:
+        return "in unit"
+    rank = len(getattr(held_variable(layer, name), "shape", (0, 0)))
+    return " ".join(["in"] * (rank - 1) + ["unit"]) if rank > 1 else "*"
 
 
 def name_of(layer, variable):

@@ -6,8 +6,7 @@ its layer holds; whoever sets, looks for or compares a setting of a built model 
 
 import collections
 import dataclasses
-import inspect
-import re
+import functools
 from typing import Any
 
 import keras
@@ -49,28 +48,18 @@ class Weight:
         """The variable's path, as in "block1/conv/kernel"."""
         return self.variable.path
 
-    def find_layout(self):
-        """One word per axis, "*" for an elementwise weight.
+    @functools.cached_property
+    def layout(self):
+        """One word per axis, "*" for an elementwise weight, None if the layout is not known.
 
-        Raises:
-            ValueError: If the layout is not known.
+        A vector of which nothing is known has one number per unit.
         """
         if len(self.variable.shape) == 0:
             return "*"
-        if self.name is None:
-            raise ValueError(
-                f"No attribute of {self.layer.name} holds this weight, so it can have no layout; "
-                f'leave it out by `where`, or use `axis="own"`. Received: {self.path}'
-            )
-        return layout_of(self.layer, self.name)
-
-    @property
-    def layout(self):
-        """One word per axis, "*" for an elementwise weight, None if the layout is not known."""
         try:
-            return self.find_layout()
+            return layout_of(self.layer, self.name)
         except ValueError:
-            return None
+            return "*" if len(self.variable.shape) == 1 else None
 
     @property
     def has_units(self):
@@ -79,8 +68,8 @@ class Weight:
 
     @property
     def is_kernel(self):
-        """Whether it has units and is no embedding table. A `ValueError` if no layout is known."""
-        words = self.find_layout().split()
+        """Whether it has units and is no embedding table; False if the layout is not known."""
+        words = (self.layout or "").split()
         return "unit" in words and "dim" not in words
 
     @property
@@ -159,7 +148,7 @@ def contents_of(model):
     layers = _layers_of(model)
     owners: dict[int, tuple] = {}
     for layer, enclosing in layers:
-        if not layer.built:
+        if not layer.built and _makes_weights(layer):
             raise ValueError(
                 f"The model must be built, so that its weights exist; call it on a batch, or "
                 f"`model.build(input_shape)`. Received: {layer.name} ({type(layer).__name__}), "
@@ -178,6 +167,11 @@ def contents_of(model):
         label = path if seen[path] == 1 else f"{path}:{seen[path]}"
         weights.append(Weight(layer, name, variable, enclosing, label, total[path] > 1))
     return Contents(tuple(layers), tuple(weights))
+
+
+def _makes_weights(layer):
+    """Whether building the layer may make weights; without a `build` of its own it makes none."""
+    return type(layer).build is not keras.layers.Layer.build
 
 
 def _layers_of(model):
@@ -209,58 +203,7 @@ def _own_variables(layer):
 def _name_in(layer, variable):
     """The attribute that holds a variable: one with a layout if there is one, else the first."""
     names = [n for n, value in vars(layer).items() if value is variable]
-    return name_of(layer, variable) or (names[0] if names else None)
-
-
-def select(weights, where):
-    """The weights that `where` selects.
-
-    Args:
-        weights: The weights of a model, a sequence of `Weight`.
-        where: None for every kernel, depthwise and recurrent ones too; a layer class or a tuple
-            of them, for the kernels and embedding tables of such layers and of the layers that
-            they enclose; a regular expression searched in the path; or a function
-            `(layer, variable) -> bool`.
-
-    Raises:
-        TypeError: If `where` is none of these.
-        ValueError: If no weight matches, if `where` is no regular expression, or if it needs a
-            layout that is not known.
-    """
-    if where is None:
-        chosen = [w for w in weights if w.is_kernel]
-    elif isinstance(where, str):
-        try:
-            pattern = re.compile(where)
-        except re.error as error:
-            raise ValueError(
-                f"`where` must be a regular expression ({error}). Received: where={where!r}"
-            ) from None
-        chosen = [w for w in weights if pattern.search(w.path)]
-    elif _is_class(where):
-        of_class = [
-            w for w in weights if any(isinstance(x, where) for x in (w.layer, *w.enclosing))
-        ]
-        chosen = [w for w in of_class if "unit" in w.find_layout().split()]
-    elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
-        chosen = [w for w in weights if where(w.layer, w.variable)]
-    else:
-        raise TypeError(
-            "`where` must be None, a layer class or a tuple of them, a regular expression, or a "
-            f"function (layer, variable) -> bool. Received: where={where!r}"
-        )
-    if not chosen:
-        paths = ", ".join(w.path for w in weights[:8]) + (", ..." if len(weights) > 8 else "")
-        raise ValueError(
-            f"`where` must select a weight; the model has {paths or 'none'}. "
-            f"Received: where={where!r}"
-        )
-    return chosen
-
-
-_Layer = keras.layers.Layer
-
-
-def _is_class(where):
-    classes = where if isinstance(where, tuple) else (where,)
-    return all(inspect.isclass(c) and issubclass(c, _Layer) for c in classes)
+    if name_of(layer, variable) or not names:
+        return name_of(layer, variable)
+    public = names[0].lstrip("_")  # as Keras' base classes hold it, and show it by a property
+    return public if hasattr(type(layer), public) else names[0]

@@ -1,0 +1,69 @@
+"""Changes: what `constrain` and `regularize` did to each weight, and what they left out."""
+
+import dataclasses
+from typing import Any
+
+from keras_norms.models.describe import title
+from keras_norms.models.selection import Skipped
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What was set on one weight.
+
+    Attributes:
+        path: The weight's path.
+        shape: Its shape.
+        layout: One word per axis, "*" if it is elementwise, None if it is not known.
+        before: The constraint or regularizer that it had, or None.
+        after: The one that it has now, or None.
+        saved: Whether `model.save` and `keras.saving.load_model` keep it; None if that cannot be
+            told without doing so, as `audit(model, saving=True)` does.
+        is_fitted: Whether its axis was found from the layout, and is not the one that was given.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    layout: str | None
+    before: Any
+    after: Any
+    saved: bool | None
+    is_fitted: bool = False
+
+    def __str__(self):
+        line = f"{self.path} {self.shape}: {title(self.after)}"
+        if self.is_fitted:
+            line += f" for {self.layout}"
+        if self.before is not None and self.before != self.after:
+            line += f", in place of {title(self.before)}"
+        return line + _OF_SAVING[self.saved]
+
+
+_OF_SAVING = {
+    True: "",
+    False: ", lost when the model is saved",
+    None: ", perhaps lost when the model is saved",
+}
+
+
+class Changes(tuple[Change, ...]):
+    """A tuple of `Change`, which prints as one line each.
+
+    Attributes:
+        skipped: A tuple of `Skipped`: the weights that were left as they are, each with the reason
+            and a fix.
+    """
+
+    skipped: tuple[Skipped, ...]
+
+    def __new__(cls, changes=(), skipped=()):
+        """A tuple of the changes, with what was left out."""
+        self = super().__new__(cls, changes)
+        self.skipped = tuple(skipped)
+        return self
+
+    def __str__(self):
+        left = [f"left out: {each}" for each in self.skipped]
+        return "\n".join([*map(str, self), *left])
+
+    __repr__ = __str__  # what one wants to see at the prompt

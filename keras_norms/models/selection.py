@@ -1,0 +1,173 @@
+"""Selection: which weights a `where` names, and why a setting cannot go to some of them.
+
+What is left out is never passed over in silence: each such weight has a reason and a fix.
+"""
+
+import dataclasses
+import inspect
+import re
+
+import keras
+
+from keras_norms.models.expressions import layer_expression
+from keras_norms.models.layouts import has_layout, layout_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """A weight that keeps what it has.
+
+    Attributes:
+        path: The weight's path.
+        shape: Its shape.
+        reason: Why, as a clause.
+        fix: Python that changes that, or "" if nothing needs to be done.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    reason: str
+    fix: str
+
+    def __str__(self):
+        return f"{self.path} {self.shape}: {self.reason}" + (f"; {self.fix}" if self.fix else "")
+
+
+def select(weights, where):
+    """The weights that `where` names, those without a known layout too.
+
+    Args:
+        weights: The weights of a model, a sequence of `Weight`.
+        where: None for every kernel; a layer class or a tuple of them, for the kernels and
+            embedding tables of such layers and of the layers that they enclose; a regular
+            expression, searched in the path; or a function `(layer, variable) -> bool`.
+
+    Raises:
+        TypeError: If `where` is none of these.
+        ValueError: If no weight matches, or if `where` is no regular expression.
+    """
+    if where is None:
+        chosen = [w for w in weights if w.layout is None or w.is_kernel]
+    elif isinstance(where, (str, re.Pattern)):
+        pattern = _compiled(where)
+        chosen = [w for w in weights if pattern.search(w.path)]
+    elif _is_class(where):
+        of_class = [
+            w for w in weights if any(isinstance(x, where) for x in (w.layer, *w.enclosing))
+        ]
+        chosen = [w for w in of_class if w.layout is None or w.has_units]
+        if of_class and not chosen:
+            raise ValueError(
+                f"`where` names layers that have no kernel or embedding table, only "
+                f"{_some(of_class)}; name weights by a regular expression, such as "
+                f'where=r"{re.escape(of_class[0].path)}$". Received: where={_title(where)}'
+            )
+    elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
+        chosen = [w for w in weights if where(w.layer, w.variable)]
+    else:
+        raise TypeError(
+            "`where` must be None, a layer class or a tuple of them, a regular expression, or a "
+            f"function (layer, variable) -> bool{_instead_of(where)}. "
+            f"Received: where={where!r}"
+        )
+    if not chosen:
+        raise ValueError(
+            f"`where` must select a weight; the model has {_some(weights)}. "
+            f"Received: where={_title(where)}"
+        )
+    return chosen
+
+
+_Layer = keras.layers.Layer
+
+
+def _is_class(where):
+    classes = where if isinstance(where, tuple) and where else (where,)
+    return all(inspect.isclass(c) and issubclass(c, _Layer) for c in classes)
+
+
+def _compiled(where):
+    try:
+        return re.compile(where)
+    except re.error as error:
+        raise ValueError(
+            f"`where` must be a regular expression ({error}). Received: where={where!r}"
+        ) from None
+
+
+def _instead_of(where):
+    """What to write in place of a layer, or of a list of layers or names."""
+    parts = list(where) if isinstance(where, (list, tuple, set)) else [where]
+    if parts and all(isinstance(part, _Layer) for part in parts):
+        names = "|".join(re.escape(part.path or part.name) for part in parts)
+        return f'; for these layers, where=r"^({names})/"'
+    if parts and all(isinstance(part, str) for part in parts):
+        return f'; for these names, where=r"{"|".join(map(re.escape, parts))}"'
+    if parts and all(inspect.isclass(part) for part in parts):
+        return "; a tuple of classes, not a list"
+    return ""
+
+
+def _title(where):
+    if _is_class(where) and not isinstance(where, tuple):
+        return where.__name__
+    return repr(where)
+
+
+def _some(weights, most=8):
+    """The paths of some weights, for a message."""
+    paths = ", ".join(w.path for w in weights[:most])
+    return (f"{paths}, ..." if len(weights) > most else paths) or "none"
+
+
+def skipped(weight, reason, fix=""):
+    """The entry for a weight that is left out."""
+    return Skipped(weight.path, tuple(weight.variable.shape), reason, fix)
+
+
+OBSTACLES = {
+    "frozen": ("the weight is frozen", "set `trainable = True` on its layer first"),
+    "lora": ("LoRA trains other weights in its place", ""),
+    "quantized": ("the weight is quantized", "constrain the model first, and quantize it last"),
+}
+
+
+def never_applied(weight):
+    """A weight that Keras does not train, so that it would never apply the setting."""
+    reason, fix = OBSTACLES[weight.obstacle]
+    return skipped(weight, reason, fix)
+
+
+def without_layout(weight):
+    """A weight of a layer that no table knows: nothing is guessed from its rank."""
+    if weight.name is None:
+        return skipped(
+            weight,
+            f"no attribute of {weight.layer.name} holds it, so it can have no layout",
+            f'name it, with an axis: where=r"^{re.escape(weight.path)}$", axis="own"',
+        )
+    reason = f"no layout is known for {type(weight.layer).__name__}"
+    if has_layout(weight.layer, weight.name):  # which does not fit the weight
+        try:
+            layout_of(weight.layer, weight.name)
+        except ValueError as error:
+            reason = str(error)
+    return skipped(weight, reason, register_call(weight))
+
+
+def without_units(weight):
+    """An elementwise weight, such as a bias: it has no groups."""
+    return skipped(
+        weight,
+        "it has one number per unit, hence no norm per unit",
+        'limit its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
+    )
+
+
+def register_call(weight):
+    """Python that says that the last axis of a weight tells units apart, to be corrected."""
+    words = " ".join(["in"] * (len(weight.variable.shape) - 1) + ["unit"])
+    model = (*weight.enclosing, weight.layer)[0]
+    layer = layer_expression(model, weight.layer)
+    cls = type(weight.layer).__name__ if layer is None else f"type({layer})"
+    return f'kn.register_layout({cls}, {weight.name}="{words}")  # if its last axis is "unit"'

@@ -1,0 +1,179 @@
+"""Settings in a file: they come back on every model, and never on another one."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from whole_models import BUILDERS, L, batch, fit, kernels, quietly
+
+import keras_norms as kn
+
+
+def settings(model):
+    return [(v.constraint, v.regularizer) for v in kernels(model).values()]
+
+
+def constrained(name):
+    model = BUILDERS[name]()
+    quietly(kn.constrain, model, kn.MaxNorm(0.5))
+    quietly(kn.regularize, model, kn.L1(0.1) + keras.regularizers.L2(0.2))
+    return model
+
+
+def plain(settings):
+    """Settings as configs, because Keras' own are equal only if they are one object."""
+    return [[s and keras.saving.serialize_keras_object(s) for s in pair] for pair in settings]
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("ending", ["json", "keras"])
+def test_they_come_back_whatever_the_config_holds(name, ending, tmp_path):
+    model, twin = constrained(name), BUILDERS[name]()
+    path = tmp_path / f"model.{ending}"
+    if ending == "keras":
+        model.save(path)
+    written = kn.save_settings(model, path)
+    assert len(written) == len(kernels(model))
+    if ending == "keras":
+        custom = {type(model).__name__: type(model)}
+        twin = keras.saving.load_model(path, custom_objects=custom)
+        if name == "subclassed":
+            twin(batch(model)[0])
+        for mine, theirs in zip(twin.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert len(kn.load_settings(twin, path)) == len(written)
+    assert plain(settings(twin)) == plain(settings(model))
+
+
+def test_they_replace_all_that_is_there():
+    model = keras.Sequential([L.Input((3,)), L.Dense(2, kernel_constraint=kn.NonNeg())])
+    other = keras.Sequential([L.Input((3,)), L.Dense(2, kernel_regularizer="l2")])
+    kn.save_settings(model, "settings.json")
+    kn.load_settings(other, "settings.json")
+    (dense,) = other.layers
+    assert (dense.kernel.constraint, dense.kernel.regularizer) == (kn.NonNeg(), None)
+    assert (dense.kernel_constraint, dense.kernel_regularizer) == (kn.NonNeg(), None)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_file_is_written_again():
+    model = constrained("sequential")
+    model.save("model.keras")
+    for bound in (1.0, 2.0):
+        kn.constrain(model, kn.MaxNorm(bound))
+        kn.save_settings(model, "model.keras")
+    names = zipfile.ZipFile("model.keras").namelist()
+    assert len(names) == len(set(names)) == 4
+    kn.load_settings(model, "model.keras")
+    assert model.layers[0].kernel.constraint == kn.MaxNorm(2.0)
+
+
+def test_paths_come_before_the_order():
+    def two(first, second):
+        parts = {n: L.Dense(8, name=n) for n in (first, second)}
+        return keras.Sequential([L.Input((8,)), *parts.values()], name="two"), parts
+
+    model, parts = two("a", "b")
+    parts["a"].kernel.constraint = kn.MaxNorm(1.0)
+    kn.save_settings(model, "settings.json")
+    other, its = two("b", "a")
+    kn.load_settings(other, "settings.json")
+    assert (its["a"].kernel.constraint, its["b"].kernel.constraint) == (kn.MaxNorm(1.0), None)
+    other, its = two("c", "d")  # as Keras numbers names anew
+    kn.load_settings(other, "settings.json")
+    assert (its["c"].kernel.constraint, its["d"].kernel.constraint) == (kn.MaxNorm(1.0), None)
+
+
+def test_another_model_is_refused_and_left_alone():
+    kn.save_settings(constrained("sequential"), "settings.json")
+    for other, message in (
+        (keras.Sequential([L.Input((8,)), L.Dense(2)]), "which has 4 weights, and this one has 2"),
+        (keras.Sequential([L.Input((8,)), L.Dense(6), L.Dense(3)]), r"has the shape \(6, 2\), and"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            kn.load_settings(other, "settings.json")
+        assert all(pair == (None, None) for pair in settings(other))
+
+
+def test_the_next_fit_uses_them():
+    model, twin = constrained("sequential"), BUILDERS["sequential"]()
+    kn.save_settings(model, "settings.json")
+    twin.compile(keras.optimizers.SGD(10.0, clipnorm=10.0), "mse")
+    fit(twin)
+    twin.evaluate(*batch(twin), verbose=0)
+    kn.load_settings(twin, "settings.json")
+    fit(twin)
+    norms = [np.linalg.norm(np.asarray(v), axis=0).max() for v in kernels(twin).values()]
+    assert max(norms) <= 0.5 * (1 + 1e-6)
+
+
+@keras.saving.register_keras_serializable("test_files")
+class Masked(keras.constraints.Constraint):
+    """Keeps the weights where a mask is 1."""
+
+    def __init__(self, mask):
+        self.mask = mask
+
+    def __call__(self, w):
+        return w * self.mask
+
+    def get_config(self):
+        return {"mask": keras.saving.serialize_keras_object(self.mask)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["mask"]))
+
+
+def test_arrays_travel_too():
+    model = keras.Sequential([L.Input((3,)), L.Dense(2)])
+    mask = np.array([[1, 0], [0, 1], [1, 1]], "float32")
+    kn.constrain(model, Masked(mask), where="kernel", axis="own")
+    kn.save_settings(model, "settings.json")
+    kn.constrain(model, None, where="")
+    kn.load_settings(model, "settings.json")
+    np.testing.assert_array_equal(model.layers[0].kernel.constraint.mask, mask)
+
+
+def halved(w):
+    return w * 0.5
+
+
+def test_what_cannot_be_loaded_is_refused():
+    model = BUILDERS["sequential"]()
+    quietly(kn.constrain, model, halved, where="kernel", axis="own")
+    with pytest.raises(ValueError, match=r"register its class.* Received: halved of"):
+        kn.save_settings(model, "settings.json")
+    kn.constrain(model, kn.NonNeg())
+    kn.save_settings(model, "settings.json")
+    with open("settings.json") as file:
+        text = file.read().replace("NonNeg", "Gone")
+    with open("settings.json", "w") as file:
+        file.write(text)
+    with pytest.raises(ValueError, match="cannot be loaded; name its class"):
+        kn.load_settings(model, "settings.json")
+    assert model.layers[0].kernel.constraint == kn.NonNeg()
+    custom = {"keras_norms>Gone": kn.UnitNorm}
+    kn.load_settings(model, "settings.json", custom_objects=custom)
+    assert model.layers[0].kernel.constraint == kn.UnitNorm()
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", json.dumps({"format": 2, "weights": []})])
+def test_a_file_without_settings(content):
+    model = BUILDERS["sequential"]()
+    if content is not None:
+        with open("settings.json", "w") as file:
+            file.write(content)
+    with pytest.raises(ValueError, match=r"must be a file that .* Received: filepath='settings"):
+        kn.load_settings(model, "settings.json")
+    model.save("model.keras")
+    with pytest.raises(ValueError, match="must be a file that"):
+        kn.load_settings(model, "model.keras")
+    with pytest.raises(ValueError, match=r"call `model.save` first"):
+        kn.save_settings(model, "other.keras")
