@@ -25,6 +25,16 @@ nox.options.sessions = ["environments", "lint", "tests", "conformance", "matrix"
 BACKENDS = ["tensorflow", "torch", "jax"]
 # What a GPU session installs instead of the CPU build.
 GPU_REQUIREMENTS = {"tensorflow": "tensorflow[and-cuda]", "torch": "torch", "jax": "jax[cuda12]"}
+# What `third_party` tests, each in an environment that it agrees with: the module, and what to
+# install. keras-tcn 3.5.7 wants a TensorFlow for macOS.
+OTHERS = {
+    "keras_hub": "keras-hub",
+    "tcn": "keras-tcn==3.5.6",
+    "bayesflow": "bayesflow",
+    "hgq": "hgq2",
+    "ncps": "ncps",
+    "keras_rs": "keras-rs",
+}
 ROOT = pathlib.Path(__file__).parent
 DIST = ROOT / "dist"
 ENVIRONMENTS = ROOT / ".nox"
@@ -243,6 +253,24 @@ def laws(session, backend):
         *("-k", "exported", *session.posargs),
         env=env,
     )
+
+
+@nox.session(requires=["wheel"], tags=["advisory"])
+@nox.parametrize("package", [nox.param(p, id=p) for p in OTHERS])
+def third_party(session, package):
+    """Models of other packages, on two backends: constrained, trained, audited, saved. Advisory."""
+    wheel = next(DIST.glob("*.whl"))
+    session.install(f"keras-norms[torch,jax] @ {wheel.as_uri()}", OTHERS[package])
+    failed = []
+    for backend in ("torch", "jax"):
+        command = ["python", "-P", "tests/third_party/check.py", package]
+        env = variables(backend) | {"PYTHONPATH": str(ROOT / "tests" / "third_party")}
+        try:
+            session.run(*command, env=env)
+        except nox.command.CommandFailed:  # the other backend is tried all the same
+            failed.append(backend)
+    if failed:
+        session.error(f"{package} on {', '.join(failed)}")
 
 
 @nox.session(venv_backend="none", requires=["wheel"])

@@ -44,6 +44,7 @@ ORDER = [
     "regularizers.sum",
     "regularizers",
     "models",
+    "models.others",
     "models.layouts",
     "models.weights",
     "models.expressions",

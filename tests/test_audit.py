@@ -181,7 +181,8 @@ def test_a_fit_model_is_silent():
 
 @pytest.mark.parametrize(("dtype", "beyond"), [("float64", 1e-10), ("float32", 1e-4)])
 def test_an_excess_counts_from_the_rounding_of_its_dtype_on(dtype, beyond):
-    w = keras.ops.convert_to_tensor(np.array([[0.6], [0.8]]) * (1 + beyond), dtype=dtype)
+    w = np.array([[0.6], [0.8]]) * (1 + beyond)
+    w = keras.ops.convert_to_tensor(w.astype(dtype))
     if keras.backend.standardize_dtype(w.dtype) != dtype:
         pytest.skip("JAX has float64 only if x64 is enabled")
     assert measures.worst_excess(kn.MaxNorm(1.0), w) == pytest.approx(beyond, rel=1e-2)

@@ -46,10 +46,11 @@ def where_expression(weight):
     """
     if weight.has_twin:
         return f"lambda layer, variable: variable is {any_variable_expression(weight)}"
-    own = weight.path
-    if weight.enclosing:
-        own = own.removeprefix(f"{weight.enclosing[0].name}/")
-    return f'r"(^|/){re.escape(own)}$"'
+    if not weight.enclosing:
+        return f'r"^{re.escape(weight.path)}$"'
+    model = f"{weight.enclosing[0].name}/"
+    own = weight.path.removeprefix(model)
+    return f'r"^({re.escape(model)})?{re.escape(own)}$"'
 
 
 def _held_expression(kind, weight, setting):

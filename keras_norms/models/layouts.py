@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from keras_norms.keras_internals import attribute_names, held_variable, is_from_keras
+from keras_norms.models.others import layouts_of_class
 from keras_norms.numerics.groups import axes_of_layout
 
 _SPACE = {1: "x", 2: "y x", 3: "z y x"}
@@ -202,6 +203,8 @@ def _of_class(layer_class):
             return _REGISTERED[cls]
         if is_from_keras(cls) and cls.__name__ in _OF_KERAS:
             return _OF_KERAS[cls.__name__]
+        if of_others := layouts_of_class(cls):
+            return of_others
     return {}
 
 

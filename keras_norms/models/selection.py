@@ -169,5 +169,8 @@ def register_call(weight):
     words = " ".join(["in"] * (len(weight.variable.shape) - 1) + ["unit"])
     model = (*weight.enclosing, weight.layer)[0]
     layer = layer_expression(model, weight.layer)
-    cls = type(weight.layer).__name__ if layer is None else f"type({layer})"
-    return f'kn.register_layout({cls}, {weight.name}="{words}")  # if its last axis is "unit"'
+    cls = type(weight.layer)
+    name = cls.__name__ if layer is None else f"type({layer})"
+    known = f"from {cls.__module__} import {cls.__name__}; " if layer is None else ""
+    call = f'kn.register_layout({name}, {weight.name}="{words}")'
+    return f'{known}{call}  # if its last axis is "unit"'
