@@ -145,6 +145,8 @@ def variables(backend, gpu=False):
         "TF_CPP_MIN_LOG_LEVEL": "3",
         # What one process has compiled the others find, whatever the user's shell says.
         "PYTHONDONTWRITEBYTECODE": "",
+        # Tables are as wide as the terminal, and the examples show them as wide as their cells.
+        "COLUMNS": "500",
         # One process per core: with several threads each, PyTorch's wait for one another, and a
         # training of the demo takes six times as long.
         "OMP_NUM_THREADS": "1",

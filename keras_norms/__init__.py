@@ -7,7 +7,8 @@ __version__ = "0.1.0"
 problem = startup.choose_backend()
 if problem is None:
     from keras_norms import constraints, regularizers
-    from keras_norms.auditing.audit import audit
+    from keras_norms.auditing.audit import Audit, audit
+    from keras_norms.auditing.finding import Finding
     from keras_norms.constraints import *  # noqa: F403
     from keras_norms.models.attach import constrain, project, regularize
     from keras_norms.models.callbacks import FactorSchedule, NormHistory, ProjectWeights
@@ -17,7 +18,9 @@ if problem is None:
     from keras_norms.warning import KerasNormsWarning
 
     __all__ = [
+        "Audit",
         "FactorSchedule",
+        "Finding",
         "KerasNormsWarning",
         "NormHistory",
         "ProjectWeights",

@@ -1,17 +1,26 @@
 """The command line: `keras-norms demo`, `keras-norms audit` and `keras-norms conformance`."""
 
 import argparse
+import difflib
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import traceback
 
 import keras_norms
 from keras_norms import startup
 
+CRASHED = 3
+
 
 def main(arguments=None):
-    """Run a command; the exit code is 0 for success, and 2 for wrong usage or a missing package."""
+    """Run a command.
+
+    The exit code is 0 for success, 2 for wrong usage or a missing package, and 3 for a crash. 1 is
+    what a command finds.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     if options.backend and os.environ.get("KERAS_BACKEND") != options.backend:
@@ -24,7 +33,21 @@ def main(arguments=None):
     for package, extra in options.needs(options).items():
         if not startup.is_installed(package):
             return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')
-    return options.run(options)
+    try:
+        return options.run(options)
+    except Exception:  # 1 would say that the model has errors, or does not conform
+        traceback.print_exc()
+        return CRASHED
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what was meant by a word that is not known."""
+
+    def error(self, message):
+        given = re.search(r"invalid choice: '([^']*)'", message)
+        choices = [name for action in self._actions for name in action.choices or ()]
+        near = difflib.get_close_matches(given[1], choices, 1) if given else []
+        super().error(f"{message}. Did you mean {near[0]}?" if near else message)
 
 
 def _missing(line):
@@ -74,6 +97,15 @@ def _picture(name):
     return path
 
 
+def _seed(text):
+    """A seed as NumPy takes it."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"must be an integer from 0 to 2**32 - 1. Received: {text}"
+        )
+    return int(text)
+
+
 def _jobs(text):
     """A number of processes, of which "auto" makes one for each core."""
     if text == "auto":
@@ -84,14 +116,17 @@ def _jobs(text):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="keras-norms", description="Weight norms for Keras 3.")
+    parser = _Parser(prog="keras-norms", description="Weight norms for Keras 3.")
+    parser.add_argument(
+        "--version", action="version", version=f"keras-norms {keras_norms.__version__}"
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
 
     demo = commands.add_parser(
         "demo", help="train one network with and without max-norm, at a very high learning rate"
     )
     demo.set_defaults(run=_demo, needs=_demo_needs)
-    demo.add_argument("--seed", type=int, default=0, help="seed of weights, dropout and batches")
+    demo.add_argument("--seed", type=_seed, default=0, help="seed of weights, dropout and batches")
     demo.add_argument(
         "--plot", metavar="FILE", type=_picture, help="also write a picture (.png, .pdf, .svg)"
     )
@@ -100,10 +135,18 @@ def _parser():
         "audit",
         help="look for what is silently wrong with a saved model's constraints and penalties",
         epilog="The file is loaded in Keras' safe mode. Exit codes: 0 no errors, 1 errors, 2 usage "
-        "or a file that holds no model.",
+        "or a file that holds no model, 3 a crash.",
     )
     audit.set_defaults(run=_audit, needs=_audit_needs)
     audit.add_argument("file", help="a model that `model.save` wrote, .keras")
+    audit.add_argument(
+        "--import",
+        dest="imports",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="a module that registers classes of the model; may be given several times",
+    )
     audit.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     audit.add_argument(
         "--plot", metavar="FILE", type=_picture, help="draw the norms against their bounds"

@@ -101,7 +101,7 @@ def unit_norms(kernel, name):
 
 def run(seed=0, plot=None):
     """Train both twins, show their progress, print the results, and return 0."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, emoji=False)
     backend = os.environ.get("KERAS_BACKEND", "its default backend")
     console.print(
         f"Digits, 8 x 8 pixels; SGD with momentum 0.9, learning rate {LEARNING_RATE}, dropout 0.3; "

@@ -104,6 +104,12 @@ class Several(Setting):
 
     def __init__(self, *members):
         (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
+        if len(members) == 1 and isinstance(members[0], (list, tuple)):
+            name = type(self).__name__
+            raise TypeError(
+                f"The {field.name} are arguments, not a list: {name}(*{field.name}). "
+                f"Received: {members[0]!r}"
+            )
         check = field.metadata["check"]
         parts = [check(field.name, member) for member in members]
         flat = [each for p in parts for each in (p.members if type(p) is type(self) else [p])]

@@ -93,12 +93,14 @@ def test_penalties_and_their_shares():
 def test_bad_arguments():
     model = BUILDERS["sequential"]()
     x, y = batch(model)
-    with pytest.raises(ValueError, match="`y` needs `x`, and a compiled model"):
+    with pytest.raises(ValueError, match=r"needs a compiled model.*call `model\.compile`"):
         kn.audit(model, x, y)
     with pytest.raises(ValueError, match="`y` needs `x`"):
         kn.audit(model, y=y)
-    with pytest.raises(TypeError, match="must be a Keras model or layer"):
+    with pytest.raises(TypeError, match=r"`keras\.saving\.load_model` reads a file"):
         kn.audit("model.keras")
+    with pytest.raises(TypeError, match=r"layer\. Received: 3"):
+        kn.audit(3)
     with pytest.raises(ValueError, match="must be built"):
         kn.audit(keras.Sequential([L.Dense(2)]))
 
@@ -198,3 +200,49 @@ def test_constraints_of_keras_are_measured_in_float32():
     w = keras.ops.convert_to_tensor(np.full((3, 1), 1.0), dtype="float16")
     excess = measures.excess_of(theirs.MaxNorm(1.0), w)
     assert excess == pytest.approx([3**0.5 - 1], rel=1e-6)
+
+
+def test_one_bad_axis_does_not_hide_the_others():
+    model = keras.Sequential(
+        [
+            L.Input((8, 8, 3)),
+            L.Conv2D(4, 3, kernel_constraint=kn.MaxNorm(9.0, axis=7), name="bad"),
+            L.Conv2D(4, 3, kernel_constraint=theirs.MaxNorm(9.0), name="wrong"),
+        ]
+    )
+    found = [
+        (f.code, f.path.rpartition("/")[0].rpartition("/")[2]) for f in kn.audit(model).findings
+    ]
+    assert found == [("cannot-apply", "bad"), ("wrong-axis", "wrong")]
+    model.compile("sgd", "mse")
+    with pytest.raises(Exception, match=r"axis=7 for the weight \S*bad/kernel"):
+        model.fit(np.ones((2, 8, 8, 3)), np.ones((2, 4, 4, 4)), verbose=0)
+
+
+def test_filters_beyond_a_bound_of_other_groups_are_red():
+    """Under Keras' default axis, each group is in its set, and filters are not."""
+    model = conv(kernel_constraint=theirs.MaxNorm(0.5))
+    kn.project(model)
+    report = kn.audit(model)
+    assert report.weights[0].excess == 0
+    assert report.weights[0].norms.min() > 0.5
+    (dots,) = report.plot().axes[0].collections
+    assert {tuple(color[:3]) for color in dots.get_facecolor()} == {to_rgb("tab:red")}
+
+
+def test_the_page_shows_findings_first_and_fixes_as_code():
+    page = trapped_page()
+    assert page.index("wrong-axis") < page.index("<table>")
+    assert "<code>kn.constrain(model" in page
+
+
+def trapped_page():
+    return kn.audit(trapped())._repr_html_()
+
+
+def test_the_prompt_shows_tables(monkeypatch):
+    report = kn.audit(trapped())
+    assert repr(report) == str(report)
+    monkeypatch.setenv("COLUMNS", "80")
+    table = str(report).partition("1 error")[0]
+    assert max(map(len, table.splitlines())) <= 80

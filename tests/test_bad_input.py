@@ -179,3 +179,15 @@ def test_numpy_numbers_are_accepted():
     assert type(constraint.max_value) is float
     assert type(constraint.axis) is int
     assert kn.L1(np.float64(0.5)) == kn.L1(0.5)
+
+
+@pytest.mark.parametrize("cls", [kn.Chain, kn.Sum])
+def test_members_in_a_list(cls):
+    parts = [kn.NonNeg(), kn.MaxNorm()] if cls is kn.Chain else [kn.L1(), kn.L2()]
+    with pytest.raises(TypeError, match=r"are arguments, not a list: \w+\(\*\w+\)\. Received: "):
+        cls(parts)
+
+
+def test_a_layer_that_is_not_built():
+    with pytest.raises(ValueError, match=r"must be built.* Received: \w+, which is not built"):
+        kn.unit_axes(keras.layers.Dense(2), "kernel")

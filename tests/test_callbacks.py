@@ -181,7 +181,7 @@ def test_history_has_norms_shares_and_penalties(tmp_path):
     kn.regularize(
         model, kn.L2(0.5), where=lambda layer, v: layer is model.layers[-1] and "k" in v.name
     )
-    history = kn.NormHistory()
+    history = kn.NormHistory(logs=True)
     logger = keras.callbacks.CSVLogger(tmp_path / "log.csv")
     recorded = fit(model, epochs=3, callbacks=[history, logger]).history
     hidden, head = kernels(model).values()
@@ -232,7 +232,7 @@ def test_share_of_groups_on_their_bound(constraint, factor, share):
 def test_history_needs_something_to_look_at():
     model = BUILDERS["sequential"]()
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="`where` must select a weight"):
+    with pytest.raises(ValueError, match=r"as in NormHistory\(where=keras\.layers\.Dense\)"):
         fit(model, callbacks=[kn.NormHistory()])
     recorded = fit(model, callbacks=[kn.NormHistory(L.Dense)]).history
     assert {key.split("/")[0] for key in recorded} == {"loss", "mean_norm", "max_norm"}
@@ -341,3 +341,17 @@ def test_bad_schedules():
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: None)])
     with pytest.raises(ValueError, match="Received: l2=-1"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: -1)])
+
+
+def test_history_is_not_in_the_logs_of_others():
+    model = model_with(keras.optimizers.SGD(0.1))
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(dict(logs))
+
+    recorded = fit(model, epochs=2, callbacks=[kn.NormHistory(), Look()]).history
+    (kernel,) = constrained(model).values()
+    assert len(recorded[f"max_norm/{kernel.path}"]) == 2
+    assert not [key for logs in seen for key in logs if "/" in key]

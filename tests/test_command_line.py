@@ -10,6 +10,7 @@ import sys
 import keras
 import pytest
 
+import keras_norms
 from keras_norms import cli, startup
 
 
@@ -196,3 +197,67 @@ def test_the_report_holds_what_a_reader_needs(tmp_path):
     )
     assert report["device"] == "cpu"
     assert {"keras", "numpy", "python", "keras_norms"} < set(report["versions"])
+
+
+OWN = """
+import keras, keras_norms as kn
+
+@keras.saving.register_keras_serializable("own_classes")
+class Own(keras.layers.Dense):
+    pass
+"""
+SAVE = """
+import sys
+import keras, keras_norms as kn, own_classes
+layer = own_classes.Own(2, kernel_constraint=kn.MaxNorm(9.0))
+keras.Sequential([keras.layers.Input((3,)), layer]).save(sys.argv[1])
+"""
+
+
+def test_a_model_with_classes_of_the_users(tmp_path):
+    (tmp_path / "own_classes.py").write_text(OWN)
+    run = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run([sys.executable, "-c", SAVE, "model.keras"], **run)
+    assert done.returncode == 0, done.stderr
+    audit = [sys.executable, "-P", "-m", "keras_norms", "audit", "model.keras"]
+    done = subprocess.run(audit, **run)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("If the model has classes of your own, --import")
+    done = subprocess.run([*audit, "--import", "own_classes"], **run)
+    assert done.returncode == 0, done.stderr
+    assert "0 errors, 0 warnings" in done.stdout
+    done = subprocess.run([*audit, "--import", "no_such_module"], **run)
+    assert done.returncode == 2
+    assert "--import no_such_module fails: No module named" in done.stderr
+
+
+def test_a_crash_is_exit_3(saved, monkeypatch, capsys):
+    def crash(*arguments, **named):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("keras_norms.auditing.command.audit", crash)
+    assert cli.main(["audit", str(saved["right"])]) == 3
+    assert "RuntimeError: out of order" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["audti", "model.keras"], "Did you mean audit?"),
+        (["conformance", "--backend", "tensorflw"], "Did you mean tensorflow?"),
+        (["demo", "--seed", "-1"], "must be an integer from 0 to 2**32 - 1. Received: -1"),
+        (["demo", "--seed=4294967296"], "Received: 4294967296"),
+    ],
+)
+def test_a_slip_is_named(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.strip() == f"keras-norms {keras_norms.__version__}"

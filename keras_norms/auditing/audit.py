@@ -48,7 +48,7 @@ class WeightReport:
     columns: dict[str, float]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Audit:
     """What `audit` finds. It prints as tables, and notebooks show them as HTML.
 
@@ -85,6 +85,8 @@ class Audit:
 
     def __str__(self):
         return report.as_text(self)
+
+    __repr__ = __str__  # what one wants to see at the prompt
 
     def _repr_html_(self):
         return report.as_html(self)
@@ -133,13 +135,14 @@ def audit(model, x=None, y=None, progress=None, saving=False):
     >>> [(finding.code, finding.severity) for finding in kn.audit(model).findings]
     [('wrong-axis', 'error')]
     """
-    if y is not None and (x is None or getattr(model, "optimizer", None) is None):
-        raise ValueError(
-            "`y` needs `x`, and a compiled model, whose loss it is for. Received: "
-            f"x={'None' if x is None else 'given'}, and optimizer="
-            f"{getattr(model, 'optimizer', None)}"
-        )
     contents = contents_of(model)
+    if y is not None and x is None:
+        raise ValueError("`y` needs `x`, the inputs whose targets it has. Received: x=None")
+    if y is not None and not getattr(model, "compiled", False):
+        raise ValueError(
+            "`y` needs a compiled model, because the loss is measured; call `model.compile`, or "
+            f"leave `y` out. Received: {model.name}, which is not compiled"
+        )
     weights = contents.weights
     reports, found = [], []
     for weight in weights if progress is None else progress(weights):

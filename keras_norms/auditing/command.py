@@ -1,5 +1,6 @@
 """Audit of a file: the `keras-norms audit` command."""
 
+import importlib
 import json
 import sys
 
@@ -12,19 +13,36 @@ def run(options):
     """Load a model in safe mode and print its audit.
 
     Args:
-        options: `file`, `format` ("table", "markdown" or "json") and `plot`, a path or None.
+        options: `file`, `imports` (names of modules), `format` ("table", "markdown" or "json") and
+            `plot`, a path or None.
 
     Returns:
         The exit code: 0 without errors, 1 with some, 2 if the file holds no model that Keras reads.
     """
+    sys.path.insert(0, "")  # a module beside the file, as Python itself would find it
+    for name in options.imports:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            print(f"--import {name} fails: {_line(error)}", file=sys.stderr)
+            return 2
     try:
         model = _load(options.file)
-        found = audit(model, progress=_progress)
     except Exception as error:
         # Keras raises whatever its readers raise: for a missing, broken or foreign file, for
         # unsafe code in it, and for classes that are not registered.
         print(f"{options.file} cannot be audited: {_line(error)}", file=sys.stderr)
+        if "register_keras_serializable" in str(error) or "locate" in str(error):
+            print(
+                "If the model has classes of your own, --import names the module that registers "
+                "them by keras.saving.register_keras_serializable.",
+                file=sys.stderr,
+            )
         return 2
+    if not model.built:
+        print(f"{options.file} cannot be audited: its model is not built", file=sys.stderr)
+        return 2
+    found = audit(model, progress=_progress)
     print(_text(found, options.format))
     if options.plot:
         found.plot().savefig(options.plot, dpi=150)

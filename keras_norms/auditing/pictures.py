@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from keras_norms.models.describe import drop_in_of
+from keras_norms.models.measures import group_axes_of
+from keras_norms.numerics.groups import axes_of_layout
 
 MOST_DOTS = 2000
 
@@ -25,9 +27,12 @@ def norms_against_bounds(reports):
     draw = np.random.default_rng(0)
     for row, report in enumerate(reports):
         least, largest = getattr(drop_in_of(report.constraint), "norm_bounds", (0.0, math.inf))
-        shown = report.norms[:: math.ceil(len(report.norms) / MOST_DOTS) or 1]
+        norms = report.norms[np.isfinite(report.norms)]
+        shown = norms[:: math.ceil(len(norms) / MOST_DOTS) or 1]
         outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))
-        outside &= bool(report.excess)  # 0 if rounding explains it, None without a constraint
+        # The excess is 0 if rounding explains it. Where groups are no units, as with a wrong axis,
+        # it says nothing of the norms that are shown.
+        outside &= bool(report.excess) or not _groups_are_units(report)
         height = row + draw.uniform(-0.3, 0.3, len(shown))
         colors = np.where(outside, "tab:red", "tab:blue")
         axes.scatter(shown, height, s=9, c=colors, alpha=0.6, linewidths=0, zorder=3)
@@ -38,3 +43,11 @@ def norms_against_bounds(reports):
     axes.set_xlim(left=0)
     axes.set_xlabel("Euclidean norm of each unit; bar: bound; red: outside")
     return figure
+
+
+def _groups_are_units(report):
+    """Whether the constraint is about the norms of units, which the picture shows."""
+    constraint = drop_in_of(report.constraint)
+    if report.layout in (None, "*") or not getattr(constraint, "has_groups", False):
+        return True
+    return group_axes_of(constraint, len(report.shape)) == axes_of_layout(report.layout)

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import io
+import shutil
 
 import numpy as np
 
@@ -45,7 +46,9 @@ def as_text(audit):
     from rich.text import Text
 
     file = io.StringIO()
-    console = Console(file=file, width=500, color_system=None)  # as wide as the cells
+    # As wide as the terminal; without one, as wide as the cells.
+    width = shutil.get_terminal_size((500, 24)).columns
+    console = Console(file=file, width=width, color_system=None, emoji=False)
     for heading, columns, rows in _tables(audit):
         table = Table(*columns, box=None, title=heading, title_justify="left", pad_edge=False)
         for row in rows:
@@ -67,19 +70,36 @@ def as_markdown(audit):
     return "\n".join(lines).strip()
 
 
+# Colours that are legible on a light and on a dark page; all else is the page's own.
+_COLORS = {"error": "#d33", "warning": "#b80"}
+
+
 def as_html(audit):
-    """The tables as HTML, which notebooks show."""
-    parts = []
-    for heading, columns, rows in (*_tables(audit), _findings_table(audit)):
+    """The findings and the tables as HTML, which notebooks show."""
+    heading, _, _ = _findings_table(audit)
+    parts = [f"<p><b>{html.escape(audit.name)}</b>: {heading}</p>"]
+    parts += [_finding_as_html(finding) for finding in audit.findings]
+    for title_, columns, rows in _tables(audit):
         head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
         body = "".join(
             f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in row)}</tr>" for row in rows
         )
         parts.append(
-            f"<p><b>{html.escape(heading)}</b></p>"
+            f"<p><b>{html.escape(title_)}</b></p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
     return "".join(parts)
+
+
+def _finding_as_html(finding):
+    color = _COLORS[finding.severity]
+    return (
+        f'<div style="border-left: 4px solid {color}; padding-left: 8px; margin: 8px 0">'
+        f'<b style="color: {color}">{finding.severity}</b> <b>{finding.code}</b>: '
+        f"{html.escape(finding.path)}<br>{html.escape(finding.message)}"
+        f'<pre style="margin: 4px 0; white-space: pre-wrap"><code>{html.escape(finding.fix)}'
+        "</code></pre></div>"
+    )
 
 
 def _tables(audit):

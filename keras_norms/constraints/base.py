@@ -85,8 +85,8 @@ class Constraint(Setting, keras.constraints.Constraint):
         distance per entry, and a set with coupled groups has one number. Arguments and errors are
         those of `__call__`.
         """
-        w = lift(as_tensor(w))
-        axes = self.group_axes(len(w.shape))
+        given, w = w, lift(as_tensor(w))
+        axes = self._axes_for(given, len(w.shape))
         outside = [size for a, size in enumerate(w.shape) if a not in axes]
         shape = () if self.has_coupled_groups else outside
         return ops.reshape(self.compute_excess(w, axes), shape)
@@ -158,13 +158,22 @@ class Constraint(Setting, keras.constraints.Constraint):
         """The same constraint, but with steps that go all of the way."""
         return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
 
+    def _axes_for(self, w, rank):
+        """The axes inside a group of weights. The error says which weight it is about."""
+        try:
+            return self.group_axes(rank)
+        except ValueError as error:
+            if isinstance(w, keras.Variable):
+                raise ValueError(f"{error} for the weight {w.path}") from None
+            raise
+
     def _map(self, function, w):
-        w = as_tensor(w)
+        given, w = w, as_tensor(w)
         if None in tuple(w.shape):
             raise ValueError(
                 f"The shape of weights must be known. Received: shape={tuple(w.shape)}"
             )
-        axes = self.group_axes(len(w.shape))
+        axes = self._axes_for(given, len(w.shape))
 
         def map_part(part):
             return lower(function(lift(part), axes), part)

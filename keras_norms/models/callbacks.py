@@ -84,9 +84,7 @@ class ProjectWeights(keras.callbacks.Callback):
 class NormHistory(keras.callbacks.Callback):
     """Records the norms of weights and the values of penalties after each epoch.
 
-    They enter the logs, and so the `History` that `fit` returns. Callbacks such as `TensorBoard`
-    and `CSVLogger` write them, if they come after this one in the list. The progress bar shows
-    them, unless `verbose=0`. The keys, for each weight's path:
+    They are in the `History` that `fit` returns. The keys, for each weight's path:
 
     - "mean_norm/path" and "max_norm/path": the mean and the largest norm of its units; the norm of
       the whole weight if it is elementwise or its layout is not known. If several weights have the
@@ -98,6 +96,9 @@ class NormHistory(keras.callbacks.Callback):
     Args:
         where: The weights, as for `keras_norms.constrain`; None is every weight that has a
             constraint or a regularizer.
+        logs: Whether the logs have them, too, which Keras hands to all callbacks: `TensorBoard` and
+            `CSVLogger` write them, if they come after this one in the list, and the progress bar
+            shows them.
 
     Raises:
         ValueError: When training begins, if there is no such weight.
@@ -114,24 +115,36 @@ class NormHistory(keras.callbacks.Callback):
      'on_bound/digits/head/kernel': 1.0}
     """
 
-    def __init__(self, where=None):
+    def __init__(self, where=None, logs=False):
         super().__init__()
         self.where = where
+        self.logs = logs
 
     def on_train_begin(self, logs=None):
         """Finds the weights."""
-        where = _has_setting if self.where is None else self.where
-        self._weights = select(contents_of(self.model).weights, where)
+        weights = contents_of(self.model).weights
+        if self.where is not None:
+            self._weights = select(weights, self.where)
+            return
+        self._weights = [
+            w for w in weights if w.variable.constraint is not None or w.variable.regularizer
+        ]
+        if not self._weights:
+            raise ValueError(
+                "No weight of the model has a constraint or a regularizer; `where` selects others, "
+                "as in NormHistory(where=keras.layers.Dense). Received: where=None"
+            )
 
     def on_epoch_end(self, epoch, logs=None):
-        """Adds the norms and penalties to the logs."""
+        """Records the norms and penalties."""
+        history = self.model.history.history
         for weight in self._weights:
-            measures = _measures_of(weight)
-            logs.update({f"{key}/{weight.label}": value for key, value in measures.items()})
-
-
-def _has_setting(layer, variable):
-    return variable.constraint is not None or variable.regularizer is not None
+            for name, value in _measures_of(weight).items():
+                key = f"{name}/{weight.label}"
+                if self.logs:
+                    logs[key] = value
+                else:
+                    history.setdefault(key, []).append(value)
 
 
 def _measures_of(weight):

@@ -7,6 +7,7 @@ its layer holds; whoever sets, looks for or compares a setting of a built model 
 import collections
 import dataclasses
 import functools
+import os
 from typing import Any
 
 import keras
@@ -136,6 +137,9 @@ class Contents:
         return [w for w in self.weights if w.variable.constraint is not None]
 
 
+_PATHS = (str, os.PathLike)
+
+
 def contents_of(model):
     """The layers and weights of a model, in one walk.
 
@@ -144,7 +148,8 @@ def contents_of(model):
         ValueError: If a layer is not built, so that its weights do not exist yet.
     """
     if not isinstance(model, keras.layers.Layer):
-        raise TypeError(f"`model` must be a Keras model or layer. Received: {model!r}")
+        load = "; `keras.saving.load_model` reads a file" if isinstance(model, _PATHS) else ""
+        raise TypeError(f"`model` must be a Keras model or layer{load}. Received: {model!r}")
     layers = _layers_of(model)
     owners: dict[int, tuple] = {}
     for layer, enclosing in layers:

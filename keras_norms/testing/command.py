@@ -21,7 +21,7 @@ CONFORMS, FAILS, USAGE, BROKEN, NO_DEVICE, NOTHING_RAN = range(6)
 
 def run(options):
     """The exit code of one run, whose report is printed and, if asked for, written as JSON."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     for report in (options.report, options.keras_report):
         if report:  # one of an earlier run must not stand for this one
             pathlib.Path(report).unlink(missing_ok=True)
