@@ -4,6 +4,7 @@ import dataclasses
 import math
 import numbers
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class Configured:
                 value = field.metadata["check"](field.name, getattr(self, field.name))
                 object.__setattr__(self, field.name, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The fields as a dict that JSON can hold.
 
         An argument that Keras' class of the same name lacks is in the dict only if it differs from

@@ -6,12 +6,12 @@ different for it. A new class therefore touches only the files of its own family
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import keras
 
 from keras_norms.config import Configured
-from keras_norms.numerics.groups import axes_of_layout, canonical_axes
+from keras_norms.numerics.groups import Axis, axes_of_layout, canonical_axes
 
 # Former names of the methods that a subclass overrides. A method with one would never be called.
 _FORMER_NAMES = {
@@ -42,26 +42,26 @@ class Setting(Configured):
                 )
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[Any]:
         """Objects on which `keras_norms.testing.laws` checks the class: by default `[cls()]`."""
         return [cls()]
 
     @property
-    def members(self):
+    def members(self) -> tuple[Any, ...]:
         """The parts that it is made of, a tuple. A setting without parts is its only member."""
         return (self,)
 
     @property
-    def has_groups(self):
+    def has_groups(self) -> bool:
         """Whether it looks at groups of entries, so that it depends on an axis."""
         return self.axis != ()
 
     @property
-    def has_default_axis(self):
+    def has_default_axis(self) -> bool:
         """Whether `axis` has its default value, in each member."""
         return self.axis == getattr(type(self), "axis", None)
 
-    def group_axes(self, rank):
+    def group_axes(self, rank: int) -> tuple[int, ...]:
         """The axes inside a group of a weight with `rank` axes: sorted, non-negative integers.
 
         Raises:
@@ -69,13 +69,13 @@ class Setting(Configured):
         """
         return canonical_axes(self.axis, rank)
 
-    def along(self, axis):
+    def along(self, axis: Axis) -> Self:
         """A copy with other axes inside a group; itself if it has no groups."""
         if not self.has_groups:
             return self
         return dataclasses.replace(self, axis=axis)  # type: ignore[type-var]
 
-    def for_layout(self, layout):
+    def for_layout(self, layout: str) -> Self:
         """The setting to use on a weight: by default, with one group for each unit of the layer.
 
         Args:
@@ -89,7 +89,7 @@ class Setting(Configured):
         axes = axes_of_layout(layout)
         return self.along(axes[0] if len(axes) == 1 else axes)
 
-    def audit_columns(self, w):
+    def audit_columns(self, w: Any) -> dict[str, Any]:
         """Numbers that `audit` shows in columns of their own, by heading; none by default."""
         return {}
 
@@ -102,7 +102,7 @@ class Several(Setting):
     `a + b + c`.
     """
 
-    def __init__(self, *members):
+    def __init__(self, *members: Any) -> None:
         (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
         if len(members) == 1 and isinstance(members[0], (list, tuple)):
             name = type(self).__name__
@@ -120,34 +120,34 @@ class Several(Setting):
         object.__setattr__(self, field.name, tuple(flat))
 
     @property
-    def members(self):
+    def members(self) -> tuple[Any, ...]:
         """The parts that it is made of, a tuple."""
         (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
         return getattr(self, field.name)
 
     @property
-    def has_groups(self):
+    def has_groups(self) -> bool:
         """Whether a member has groups."""
         return any(getattr(each, "has_groups", False) for each in self.members)
 
     @property
-    def has_default_axis(self):
+    def has_default_axis(self) -> bool:
         """Whether each member has its default axis."""
         return all(getattr(each, "has_default_axis", True) for each in self.members)
 
-    def group_axes(self, rank):
+    def group_axes(self, rank: int) -> tuple[int, ...]:
         """The axes inside the smallest group that holds a group of each member."""
         return tuple(sorted({a for m in self._settings() for a in m.group_axes(rank)}))
 
-    def along(self, axis):
+    def along(self, axis: Axis) -> Self:
         """A copy with other axes inside a group, in each member that has groups."""
         return self._of_each(lambda member: member.along(axis))
 
-    def for_layout(self, layout):
+    def for_layout(self, layout: str) -> Self:
         """A copy in which each member is what it becomes for that layout."""
         return self._of_each(lambda member: member.for_layout(layout))
 
-    def audit_columns(self, w):
+    def audit_columns(self, w: Any) -> dict[str, Any]:
         """The columns of the members."""
         return {k: v for m in self._settings() for k, v in m.audit_columns(w).items()}
 
@@ -161,13 +161,13 @@ class Several(Setting):
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(map(repr, self.members))})"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The members as configs, in a dict that JSON can hold."""
         (field,) = dataclasses.fields(self)  # type: ignore[arg-type]
         return {field.name: [keras.saving.serialize_keras_object(each) for each in self.members]}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """The object that `get_config` made `config` from."""
         (members,) = config.values()
         return cls(*[keras.saving.deserialize_keras_object(each) for each in members])

@@ -11,8 +11,8 @@ import pytest
 _suite = sys.modules["conformance"] = types.ModuleType("conformance")
 _suite.__path__ = [str(pathlib.Path(__file__).parents[1] / "conformance")]
 
-# Scripts that tests run as processes of their own, of which each needs its backend.
-collect_ignore_glob = ["devices/*", "third_party/*"]
+# Scripts that run as processes of their own, and one for mypy, which never runs.
+collect_ignore_glob = ["devices/*", "third_party/*", "typed/*"]
 
 # Files with tests that train for long or start processes. A process that is left with one of them
 # at the end would keep all others waiting.

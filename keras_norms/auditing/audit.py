@@ -1,6 +1,7 @@
 """Audit: what holds in a model, what does not, what is never applied, and what to do about it."""
 
 import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -67,23 +68,23 @@ class Audit:
     findings: tuple[Finding, ...]
 
     @property
-    def errors(self):
+    def errors(self) -> tuple[Finding, ...]:
         """The findings of severity "error": what fails silently."""
         return tuple(f for f in self.findings if f.severity == "error")
 
-    def share(self, penalty):
+    def share(self, penalty: float | None) -> float | None:
         """The share of a penalty in the loss; None if either is not known."""
         return penalty / self.loss if self.loss and penalty is not None else None
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold: everything but the norm of each single unit."""
         return report.as_dict(self)
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """The tables as GitHub's Markdown."""
         return report.as_markdown(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return report.as_text(self)
 
     __repr__ = __str__  # what one wants to see at the prompt
@@ -91,7 +92,7 @@ class Audit:
     def _repr_html_(self):
         return report.as_html(self)
 
-    def plot(self):
+    def plot(self) -> Any:
         """The norms of the units of each weight, against the bounds of its constraint.
 
         Needs matplotlib: `pip install "keras-norms[plot]"`.
@@ -104,7 +105,13 @@ class Audit:
         return norms_against_bounds(self.weights)
 
 
-def audit(model, x=None, y=None, progress=None, saving=False):
+def audit(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    progress: Callable[[Sequence[Any]], Iterable[Any]] | None = None,
+    saving: bool = False,
+) -> Audit:
     """Look at every weight, constraint and penalty of a model, and say what is not as it looks.
 
     Nothing is changed, and nothing is trained. Errors are what fails silently, such as a norm

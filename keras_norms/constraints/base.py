@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 from keras import ops
@@ -34,7 +34,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     >>> @keras.saving.register_keras_serializable("my_package")
     ... @dataclasses.dataclass(frozen=True)
     ... class AtMostOne(Constraint):
-    ...     def compute_projection(self, w, axes):
+    ...     def compute_projection(self, w: Any, axes: tuple[int, ...]) -> Any:
     ...         return keras.ops.minimum(w, 1)
     >>> constraint = AtMostOne()
     >>> print(keras.ops.convert_to_numpy(constraint([0.5, 3.0])))
@@ -46,7 +46,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     axis: Any = ()
     convex: ClassVar[bool] = False
 
-    def __call__(self, w):
+    def __call__(self, w: Any) -> Any:
         """The weights as Keras sets them after each optimizer step.
 
         Args:
@@ -63,7 +63,7 @@ class Constraint(Setting, keras.constraints.Constraint):
             return w
         return self._map(self.compute_step, w)
 
-    def project(self, w):
+    def project(self, w: Any) -> Any:
         """The weights put into the set, exactly: a tensor of the shape and dtype of `w`.
 
         The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
@@ -78,7 +78,7 @@ class Constraint(Setting, keras.constraints.Constraint):
         """
         return self._map(self.compute_projection, w)
 
-    def excess(self, w):
+    def excess(self, w: Any) -> Any:
         """The distance of each group from the set, in float32 or float64: 0 for a group in the set.
 
         The shape is that of `w` without the axes inside a group. An elementwise set has one
@@ -91,7 +91,7 @@ class Constraint(Setting, keras.constraints.Constraint):
         shape = () if self.has_coupled_groups else outside
         return ops.reshape(self.compute_excess(w, axes), shape)
 
-    def compute_projection(self, w, axes):
+    def compute_projection(self, w: Any, axes: tuple[int, ...]) -> Any:
         """The point of the set that `w` is moved to. A subclass defines this.
 
         Args:
@@ -109,14 +109,14 @@ class Constraint(Setting, keras.constraints.Constraint):
             )
         return self(w)
 
-    def compute_step(self, w, axes):
+    def compute_step(self, w: Any, axes: tuple[int, ...]) -> Any:
         """`w` after one training step: the projection, unless a subclass goes a part of the way.
 
         Arguments and result are those of `compute_projection`.
         """
         return self.compute_projection(w, axes)
 
-    def compute_excess(self, w, axes):
+    def compute_excess(self, w: Any, axes: tuple[int, ...]) -> Any:
         """The distance of each group from the set: by default, the distance to the projection.
 
         Arguments are those of `compute_projection`.
@@ -129,7 +129,7 @@ class Constraint(Setting, keras.constraints.Constraint):
         return l2(moved, tuple(range(len(w.shape))) if self.has_coupled_groups else axes)
 
     @property
-    def has_coupled_groups(self):
+    def has_coupled_groups(self) -> bool:
         """Whether groups depend on one another, as in a bound on the largest singular value.
 
         If they do, `excess` is one number.
@@ -137,7 +137,7 @@ class Constraint(Setting, keras.constraints.Constraint):
         return False
 
     @property
-    def keeps_zero_groups(self):
+    def keeps_zero_groups(self) -> bool:
         """Whether a group of zeros stays zero, although it is not in the set.
 
         On a sphere, every point is equally near to it, so none is chosen.
@@ -145,16 +145,16 @@ class Constraint(Setting, keras.constraints.Constraint):
         return False
 
     @property
-    def norm_bounds(self):
+    def norm_bounds(self) -> tuple[float, float]:
         """The least and the largest Euclidean norm that a group in the set can have."""
         return 0.0, math.inf
 
     @property
-    def step_rate(self):
+    def step_rate(self) -> float:
         """The part of the way that one training step goes: `rate` if the class has it, else 1."""
         return getattr(self, "rate", 1)
 
-    def at_full_rate(self):
+    def at_full_rate(self) -> Self:
         """The same constraint, but with steps that go all of the way."""
         return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
 

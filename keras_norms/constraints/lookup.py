@@ -1,5 +1,7 @@
 """Looking up constraints: `get`, `serialize` and `deserialize`, as in Keras."""
 
+from typing import Any
+
 import keras
 
 from keras_norms.identifiers import find_setting, from_config
@@ -8,7 +10,7 @@ from keras_norms.identifiers import find_setting, from_config
 CLASSES: dict[str, type] = {}
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """The constraint that `identifier` stands for.
 
     Args:
@@ -27,7 +29,7 @@ def get(identifier):
     return find_setting(identifier, CLASSES, "constraint")
 
 
-def serialize(constraint):
+def serialize(constraint: Any) -> dict[str, Any]:
     """The config dict of a constraint, from which `deserialize` makes an equal one.
 
     Example:
@@ -38,7 +40,7 @@ def serialize(constraint):
     return keras.saving.serialize_keras_object(constraint)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The constraint that `serialize` made `config` from.
 
     Args:

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_norms.config import check_ascending, fraction, nonnegative, parameter, positive
 from keras_norms.constraints.base import Constraint
-from keras_norms.numerics.groups import axis_of
+from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2
 from keras_norms.numerics.projections import (
     clip,
@@ -73,7 +73,7 @@ class MaxNorm(Constraint):
     """
 
     max_value: float = parameter(positive, 2)
-    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    axis: Axis = parameter(axis_of, 0)
     ord: int | str = parameter(_order, 2, in_keras=False)
     convex = True
 
@@ -126,7 +126,7 @@ class UnitNorm(Constraint):
     [4. 1.]
     """
 
-    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    axis: Axis = parameter(axis_of, 0)
     keeps_zero_groups = True
 
     @property
@@ -180,7 +180,7 @@ class MinMaxNorm(Constraint):
     min_value: float = parameter(nonnegative, 0)
     max_value: float = parameter(positive, 1)
     rate: float = parameter(fraction, 1)
-    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    axis: Axis = parameter(axis_of, 0)
     keeps_zero_groups = True
 
     def __post_init__(self):

@@ -7,7 +7,7 @@ import keras
 
 from keras_norms.config import parameter, positive
 from keras_norms.constraints.base import Constraint
-from keras_norms.numerics.groups import axis_of
+from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.thresholds import onto_simplex
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -42,7 +42,7 @@ class Simplex(Constraint):
     """
 
     total: float = parameter(positive, 1)
-    axis: int | tuple[int, ...] | None = parameter(axis_of, 0)
+    axis: Axis = parameter(axis_of, 0)
     convex = True
 
     def compute_projection(self, w, axes):

@@ -5,6 +5,7 @@ compiled step functions are made anew, because those of TensorFlow and JAX hold 
 """
 
 import warnings
+from typing import Any, Literal
 
 import keras
 from keras import ops
@@ -28,7 +29,13 @@ from keras_norms.regularizers import get as get_regularizer
 from keras_norms.warning import KerasNormsWarning
 
 
-def constrain(model, constraint, where=None, axis="unit", unknown="warn"):
+def constrain(
+    model: Any,
+    constraint: Any,
+    where: Any = None,
+    axis: Literal["unit", "own"] = "unit",
+    unknown: Literal["warn", "raise"] = "warn",
+) -> Changes:
     """Constrain weights of a built model, and put them into the set at once.
 
     By default every kernel gets one norm per unit, with the axes that its layer needs; for
@@ -104,7 +111,9 @@ def constrain(model, constraint, where=None, axis="unit", unknown="warn"):
     return changes
 
 
-def regularize(model, regularizer, where=None, unknown="warn"):
+def regularize(
+    model: Any, regularizer: Any, where: Any = None, unknown: Literal["warn", "raise"] = "warn"
+) -> Changes:
     """Penalise weights of a built model.
 
     Args:
@@ -146,7 +155,7 @@ def regularize(model, regularizer, where=None, unknown="warn"):
     return _set(contents, regularizer, settings, skipped, "regularizer")
 
 
-def project(model):
+def project(model: Any) -> list[str]:
     """Put every constrained weight of a model into its set, exactly, and its moving average too.
 
     Keras applies constraints after optimizer steps only. Initial, loaded and frozen weights, and

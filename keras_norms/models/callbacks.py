@@ -3,6 +3,8 @@
 import dataclasses
 import numbers
 import re
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -115,7 +117,7 @@ class NormHistory(keras.callbacks.Callback):
      'on_bound/digits/head/kernel': 1.0}
     """
 
-    def __init__(self, where=None, logs=False):
+    def __init__(self, where: Any = None, logs: bool = False) -> None:
         super().__init__()
         self.where = where
         self.logs = logs
@@ -197,7 +199,12 @@ class FactorSchedule(keras.callbacks.Callback):
     L2(l2=0.0002)
     """
 
-    def __init__(self, schedule, where=None, field=None):
+    def __init__(
+        self,
+        schedule: Callable[[int], float],
+        where: str | None = None,
+        field: str | None = None,
+    ) -> None:
         super().__init__()
         if not callable(schedule):
             raise TypeError(

@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
+from typing import Any
 
 import keras
 
@@ -23,7 +24,7 @@ _KINDS = ("constraint", "regularizer")
 _FORMAT = 1
 
 
-def save_settings(model, filepath):
+def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
     """Write the constraint and the regularizer of every weight of a model to a file.
 
     Args:
@@ -68,7 +69,9 @@ def save_settings(model, filepath):
     return [w.path for w in weights if any(getattr(w.variable, kind) for kind in _KINDS)]
 
 
-def load_settings(model, filepath, custom_objects=None):
+def load_settings(
+    model: Any, filepath: str | os.PathLike[str], custom_objects: dict[str, Any] | None = None
+) -> list[str]:
     """Give the weights of a model the constraints and regularizers that `save_settings` wrote.
 
     All settings of the model are replaced, also by none. Weights are matched by path. If the paths

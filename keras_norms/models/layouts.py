@@ -6,6 +6,8 @@ is guessed from the rank of a weight: for a layer that is not in the table, you 
 says how to register one. No tensors are handled here.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -56,7 +58,7 @@ _OF_KERAS["BaseConv"] = {"kernel": "... in unit", "bias": "*"}
 _REGISTERED: dict[type, dict[str, str]] = {}
 
 
-def register_layout(layer_class, **layouts):
+def register_layout(layer_class: type, **layouts: str) -> None:
     """Say what the axes of a custom layer's weights are.
 
     Args:
@@ -98,7 +100,7 @@ def register_layout(layer_class, **layouts):
     _REGISTERED[layer_class] = _of_class(layer_class) | layouts
 
 
-def unit_axes(layer, weight):
+def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
     """The axes inside one unit's group: what `axis` must be for one norm per unit.
 
     Args:

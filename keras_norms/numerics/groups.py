@@ -8,8 +8,12 @@ makes one group per unit; on a Conv2D kernel `(rows, cols, in, out)`, one group 
 import itertools
 import math
 import operator
+from collections.abc import Sequence
 
 from keras import ops
+
+# Axes as a user gives them: one, several, or None for all.
+Axis = int | Sequence[int] | None
 
 
 def axis_of(name, axis):

@@ -1,6 +1,7 @@
 """The base class of the regularizers: a scalar penalty."""
 
 import dataclasses
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -55,15 +56,15 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
     Sum(L1(l1=0.1), L2(l2=0.2))
     """
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Any:
         return CLASSES["Sum"](self, other) if callable(other) else NotImplemented
 
-    def __radd__(self, other):
+    def __radd__(self, other: Any) -> Any:
         if type(other) is int and other == 0:  # where `sum` starts
             return self
         return CLASSES["Sum"](other, self) if callable(other) else NotImplemented
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         """The penalty as Keras adds it to the loss: a float32 or float64 scalar.
 
         Args:
@@ -78,11 +79,11 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         """
         return lower_to_floatx(self.compute_loss(lift_numbers(x)))
 
-    def value(self, x):
+    def value(self, x: Any) -> Any:
         """The penalty itself, without what a call does to make up for a division by Keras."""
         return self.compute_penalty(lift_numbers(x))
 
-    def compute_loss(self, x):
+    def compute_loss(self, x: Any) -> Any:
         """What a call returns, before it is rounded to `floatx`: by default, the penalty.
 
         Arguments and result are those of `compute_penalty`.
@@ -91,7 +92,7 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
             return self(x)
         return self.compute_penalty(x)
 
-    def compute_penalty(self, x):
+    def compute_penalty(self, x: Any) -> Any:
         """The penalty of `x`. A subclass defines this.
 
         Args:
@@ -107,16 +108,16 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         return self(x)
 
     @property
-    def for_activations(self):
+    def for_activations(self) -> bool:
         """Whether it needs a batch of outputs, so that it makes no sense for a weight."""
         return False
 
-    def for_weights(self):
+    def for_weights(self) -> Any:
         """The regularizer to use on a weight instead: by default itself; None if there is none."""
         return self
 
     @property
-    def factors(self):
+    def factors(self) -> tuple[str, ...]:
         """The names of the fields that scale the penalty. In a class of yours, each float does."""
         if not dataclasses.is_dataclass(self):
             return ()
@@ -126,7 +127,7 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
             f.name for f in fields if f.metadata.get("is_factor", isinstance(values[f.name], float))
         )
 
-    def why_never_zero(self, shape):
+    def why_never_zero(self, shape: tuple[int, ...]) -> str | None:
         """Why the penalty can never be 0 for a weight of this shape; None if it can.
 
         Returns:
@@ -134,6 +135,6 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         """
         return None
 
-    def reaching_zero(self, shape):
+    def reaching_zero(self, shape: tuple[int, ...]) -> Self:
         """The regularizer to use instead, which can be 0 for this shape; itself if it can."""
         return self

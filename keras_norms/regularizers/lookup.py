@@ -1,5 +1,7 @@
 """Looking up regularizers: `get`, `serialize` and `deserialize`, as in Keras."""
 
+from typing import Any
+
 import keras
 
 from keras_norms.identifiers import find_setting, from_config
@@ -8,7 +10,7 @@ from keras_norms.identifiers import find_setting, from_config
 CLASSES: dict[str, type] = {}
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """The regularizer that `identifier` stands for.
 
     "l1_l2" has both factors at 0.01, which Keras documents for this name but does not find;
@@ -32,7 +34,7 @@ def get(identifier):
     return find_setting(identifier, CLASSES, "regularizer")
 
 
-def serialize(regularizer):
+def serialize(regularizer: Any) -> dict[str, Any]:
     """The config dict of a regularizer, from which `deserialize` makes an equal one.
 
     Example:
@@ -43,7 +45,7 @@ def serialize(regularizer):
     return keras.saving.serialize_keras_object(regularizer)
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The regularizer that `serialize` made `config` from.
 
     Args:
