@@ -128,3 +128,77 @@ def test_what_a_layer_builds_itself_is_compared_by_its_config():
     assert "not-saved" not in {f.code for f in kn.audit(model).findings}
     model.layers[0].matrix.constraint = keras.constraints.MaxNorm(9)
     assert "not-saved" in {f.code for f in kn.audit(model).findings}
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Written(keras.Model):
+    """Writes a constraint into its own `__init__`, perhaps the commonest style."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.dense = L.Dense(3, kernel_constraint=keras.constraints.MaxNorm(9.0), name="dense")
+        self.head = L.Dense(2, name="head")
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.head.build((None, 3))
+
+    def call(self, x):
+        return self.head(self.dense(x))
+
+
+@pytest.mark.parametrize("saving", [False, True])
+def test_a_model_that_sets_its_constraints_in_its_code(saving):
+    model = Written()
+    model.build((None, 8))
+    assert "not-saved" not in {f.code for f in kn.audit(model, saving=saving).findings}
+    changes = quietly(kn.constrain, model, kn.MaxNorm(5.0))
+    assert [change.saved for change in changes] == [False, False]
+    (finding,) = [f for f in kn.audit(model, saving=saving).findings if f.code == "not-saved"]
+    assert "and 1 more settings, will be lost" in finding.message
+    assert ("lacks it" in finding.message) == saving
+    kn.constrain(model, keras.constraints.MaxNorm(9.0), where="dense/kernel", axis="own")
+
+
+class Nowhere(L.Layer):
+    """Has a config from which nothing can be made."""
+
+    def __init__(self, needed, **arguments):
+        super().__init__(**arguments)
+        self.dense = L.Dense(3)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_what_cannot_be_told_is_not_called_lost():
+    model = keras.Sequential([L.Input((8,)), Nowhere(object())])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (change,) = kn.constrain(model, kn.MaxNorm(9.0))
+    assert change.saved is None
+    assert "perhaps lost when the model is saved" in str(change)
+    assert "not-saved" not in {f.code for f in kn.audit(model).findings}
+    (finding,) = kn.audit(model, saving=True).findings
+    assert "the model cannot be saved and loaded (" in finding.message
+
+
+def test_looking_changes_no_later_layer():
+    """Names and first weights are as if nothing had been made to be looked at."""
+    seen = []
+    for look in (False, True):
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(3)
+        model = Written()
+        model.build((None, 8))
+        if look:
+            quietly(kn.constrain, model, kn.UnitNorm(), where="head", axis="own")
+            kn.audit(model)
+        later = L.Dense(4)
+        later.build((None, 3))
+        seen.append((later.name, np.asarray(keras.ops.convert_to_numpy(later.kernel))))
+    assert seen[0][0] == seen[1][0]
+    np.testing.assert_array_equal(seen[0][1], seen[1][1])

@@ -268,8 +268,13 @@ def _about_unknown(without, most=8):
     )
 
 
+def _is_finite(variable):
+    """Whether all entries are finite. The sum shows it in one pass, unless it overflows."""
+    return bool(ops.isfinite(ops.sum(variable))) or bool(ops.all(ops.isfinite(variable)))
+
+
 def _warn_if_not_finite(settings):
-    bad = [w.path for w, _ in settings if not bool(ops.all(ops.isfinite(w.variable)))]
+    bad = [w.path for w, _ in settings if not _is_finite(w.variable)]
     if bad:
         warnings.warn(
             f"{', '.join(bad)} has NaN or infinite entries, which no constraint mends; start from "

@@ -129,7 +129,9 @@ class NormHistory(keras.callbacks.Callback):
             self._weights = select(weights, self.where)
             return
         self._weights = [
-            w for w in weights if w.variable.constraint is not None or w.variable.regularizer
+            w
+            for w in weights
+            if w.variable.constraint is not None or w.variable.regularizer is not None
         ]
         if not self._weights:
             raise ValueError(

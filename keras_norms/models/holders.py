@@ -8,6 +8,7 @@ to see that.
 """
 
 import warnings
+import weakref
 
 import keras
 
@@ -116,11 +117,11 @@ def saved_settings(model, weights, kind):
         A list of True, False, and None where it cannot be told without saving the model.
     """
     saved = saved_attributes(model, [place for w in weights for place in w.holders(kind)])
-    twins: dict = {}
-    return [_comes_back(weight, kind, saved, twins) for weight in weights]
+    made_again: dict = {}  # by the id of a layer
+    return [_comes_back(weight, kind, saved, made_again) for weight in weights]
 
 
-def _comes_back(weight, kind, saved, twins):
+def _comes_back(weight, kind, saved, made_again):
     """Whether the nearest attribute that is saved holds what the variable holds.
 
     If none is saved, a class that is not Keras' own may still set it when it is made again.
@@ -129,48 +130,55 @@ def _comes_back(weight, kind, saved, twins):
     for layer, name in weight.holders(kind):
         if (id(layer), name) in saved:
             return same(getattr(layer, name), setting) and is_loadable(setting)
-    for layer in (*weight.enclosing, weight.layer):
-        if not is_from_keras(layer):
-            return _is_made_again(weight, kind, layer, twins)
-    return setting is None
-
-
-def _is_made_again(weight, kind, layer, twins):
-    """Whether a layer, made again from its config, sets what the weight holds; None if unknown."""
-    setting = getattr(weight.variable, kind)
-    config = _config_of(layer)
-    if config is None:
+    layer = next((x for x in (*weight.enclosing, weight.layer) if not is_from_keras(x)), None)
+    if layer is None:
+        return setting is None
+    if id(layer) not in made_again:
+        made_again[id(layer)] = _settings_made_again(layer)
+    settings = made_again[id(layer)]
+    if settings is None:
         return None
-    key = type(layer), repr(config)
-    if key not in twins:
-        twins[key] = _variables_made_again(layer)
-    twin = twins[key]
-    if twin is None or [v.shape for v in twin] != [v.shape for v in layer.variables]:
-        return None
-    position = next(i for i, v in enumerate(layer.variables) if v is weight.variable)
-    return same(getattr(twin[position], kind), setting)
+    return same(settings[id(weight.variable)][kind], setting)
 
 
-def _config_of(layer):
-    """A layer's config without its name; None if its class has none."""
+# What the variables of a layer have when it is made from its config: making a large one takes a
+# second. By class, and then by config.
+_MADE: weakref.WeakKeyDictionary[type, dict] = weakref.WeakKeyDictionary()
+
+
+def _settings_made_again(layer):
+    """What a layer that is made again from its config sets on its variables.
+
+    Returns:
+        By the id of each variable of the layer, the settings of its twin by kind; None if the
+        layer cannot be made again, or has other variables then.
+    """
     try:
-        return {k: v for k, v in layer.get_config().items() if k != "name"}
+        config = {k: v for k, v in layer.get_config().items() if k != "name"}
+        key = repr((config, layer.get_build_config()))
+        made = _MADE.setdefault(type(layer), {})
+        if key not in made:
+            made[key] = aside(lambda: _made(layer))
     except Exception:  # a user's class may fail in its own way
         return None
-
-
-def _variables_made_again(layer):
-    """The variables, without values, of a layer with the same config; None if that fails."""
-
-    def make():
-        twin = type(layer).from_config(layer.get_config())
-        twin.build_from_config(layer.get_build_config())
-        return twin.variables
-
-    try:
-        return aside(make)
-    except Exception:  # a user's class may fail in its own way
+    variables = layer.variables
+    if [tuple(v.shape) for v in variables] != [each["shape"] for each in made[key]]:
         return None
+    return {id(v): each for v, each in zip(variables, made[key], strict=True)}
+
+
+def _made(layer):
+    """The shapes and settings of the variables of a new layer of the same config."""
+    twin = type(layer).from_config(layer.get_config())
+    twin.build_from_config(layer.get_build_config())
+    return [
+        {
+            "shape": tuple(v.shape),
+            "constraint": getattr(v, "constraint", None),
+            "regularizer": getattr(v, "regularizer", None),
+        }
+        for v in twin.variables
+    ]
 
 
 def is_loadable(setting):
