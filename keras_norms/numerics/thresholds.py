@@ -17,10 +17,10 @@ from keras_norms.numerics.loops import repeat_while
 from keras_norms.numerics.norms import positive_part, rounding, total
 from keras_norms.numerics.projections import power_of_two_near
 
-# Far more than Newton needs: 5 to 12 steps on random weights, 40 on the worst that we could build.
+# Far more than Newton needs: 5 to 12 steps on random weights, 30 on the worst that we could build.
 _MOST_STEPS = 100
-# Two left a million entries where a second projection still changed bits.
-_CORRECTIONS = 3
+# With one, a second projection still changes bits of long groups.
+_CORRECTIONS = 2
 
 
 def onto_simplex(w, axes, radius):
