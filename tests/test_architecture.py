@@ -51,6 +51,7 @@ ORDER = [
     "models.selection",
     "models.describe",
     "models.changes",
+    "models.planning",
     "models.holders",
     "models.penalties",
     "models.measures",

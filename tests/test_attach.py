@@ -346,7 +346,8 @@ def test_unknown_weights_are_left_out_and_listed(setting):
     assert [change.path.rpartition("/")[2] for change in changes] == ["kernel"]
     assert [each.path.rpartition("/")[2] for each in changes.skipped] == ["matrix", "cube"]
     (message,) = [str(w.message) for w in warned]
-    assert message.startswith("2 weights are left as they are")
+    assert warned[0].filename == __file__  # the line of the user's
+    assert message.startswith("These weights are left as they are")
     # The hints have a word for each axis, and run when they are pasted.
     assert 'matrix="in unit"' in message
     assert 'cube="in in unit"' in message
@@ -360,7 +361,7 @@ def test_unknown_weights_are_left_out_and_listed(setting):
 
 def test_unknown_weights_may_be_an_error():
     model, _ = with_own()
-    with pytest.raises(ValueError, match=r"2 weights are left as they are(.|\n)*cube"):
+    with pytest.raises(ValueError, match=r"These weights are left as they are(.|\n)*cube"):
         kn.constrain(model, kn.MaxNorm(0.1), unknown="raise")
     assert model.layers[0].kernel.constraint is None
     assert kn.constrain(model, kn.MaxNorm(0.1), where=L.Dense, unknown="raise").skipped == ()

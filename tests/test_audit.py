@@ -246,3 +246,4 @@ def test_the_prompt_shows_tables(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     table = str(report).partition("1 error")[0]
     assert max(map(len, table.splitlines())) <= 80
+    assert "…" not in table

@@ -50,7 +50,9 @@ def as_text(audit):
     width = shutil.get_terminal_size((500, 24)).columns
     console = Console(file=file, width=width, color_system=None, emoji=False)
     for heading, columns, rows in _tables(audit):
-        table = Table(*columns, box=None, title=heading, title_justify="left", pad_edge=False)
+        table = Table(box=None, title=heading, title_justify="left", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")  # no path or constraint is cut off
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)

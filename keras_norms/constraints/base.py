@@ -5,6 +5,7 @@ import math
 from typing import Any, ClassVar, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_norms.numerics.groups import map_parts
@@ -34,7 +35,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     >>> @keras.saving.register_keras_serializable("my_package")
     ... @dataclasses.dataclass(frozen=True)
     ... class AtMostOne(Constraint):
-    ...     def compute_projection(self, w: Any, axes: tuple[int, ...]) -> Any:
+    ...     def compute_projection(self, w, axes):
     ...         return keras.ops.minimum(w, 1)
     >>> constraint = AtMostOne()
     >>> print(keras.ops.convert_to_numpy(constraint([0.5, 3.0])))
@@ -86,10 +87,23 @@ class Constraint(Setting, keras.constraints.Constraint):
         those of `__call__`.
         """
         given, w = w, lift(as_tensor(w))
-        axes = self._axes_for(given, len(w.shape))
+        axes = self.axes_for(given)
         outside = [size for a, size in enumerate(w.shape) if a not in axes]
         shape = () if self.has_coupled_groups else outside
         return ops.reshape(self.compute_excess(w, axes), shape)
+
+    def axes_for(self, w: Any) -> tuple[int, ...]:
+        """The axes inside a group of weights: sorted, non-negative integers.
+
+        Raises:
+            ValueError: If the weights lack an axis that `axis` names. It says which variable it is.
+        """
+        try:
+            return self.group_axes(len(w.shape if hasattr(w, "shape") else np.shape(w)))
+        except ValueError as error:
+            if isinstance(w, keras.Variable):
+                raise ValueError(f"{error} for the weight {w.path}") from None
+            raise
 
     def compute_projection(self, w: Any, axes: tuple[int, ...]) -> Any:
         """The point of the set that `w` is moved to. A subclass defines this.
@@ -158,22 +172,13 @@ class Constraint(Setting, keras.constraints.Constraint):
         """The same constraint, but with steps that go all of the way."""
         return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
 
-    def _axes_for(self, w, rank):
-        """The axes inside a group of weights. The error says which weight it is about."""
-        try:
-            return self.group_axes(rank)
-        except ValueError as error:
-            if isinstance(w, keras.Variable):
-                raise ValueError(f"{error} for the weight {w.path}") from None
-            raise
-
     def _map(self, function, w):
         given, w = w, as_tensor(w)
         if None in tuple(w.shape):
             raise ValueError(
                 f"The shape of weights must be known. Received: shape={tuple(w.shape)}"
             )
-        axes = self._axes_for(given, len(w.shape))
+        axes = self.axes_for(given)
 
         def map_part(part):
             return lower(function(lift(part), axes), part)

@@ -17,12 +17,7 @@ from keras_norms.models.changes import Change, Changes
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
 from keras_norms.models.measures import projected
-from keras_norms.models.selection import (
-    never_applied,
-    select,
-    without_layout,
-    without_units,
-)
+from keras_norms.models.planning import planned
 from keras_norms.models.weights import contents_of
 from keras_norms.regularizers import Regularizer
 from keras_norms.regularizers import get as get_regularizer
@@ -102,7 +97,7 @@ def constrain(
         constraint = drop_in_of(constraint)
         _check_default_axis(constraint)
     contents = contents_of(model)
-    settings, skipped = _planned(contents, constraint, where, axis == "unit", unknown)
+    settings, skipped = planned(contents, constraint, where, axis == "unit", unknown)
     changes = _set(contents, constraint, settings, skipped, "constraint")
     if constraint is not None:
         for weight, _ in settings:
@@ -151,7 +146,7 @@ def regularize(
             f"Received: regularizer={regularizer}"
         )
     contents = contents_of(model)
-    settings, skipped = _planned(contents, regularizer, where, True, unknown)
+    settings, skipped = planned(contents, regularizer, where, True, unknown)
     return _set(contents, regularizer, settings, skipped, "regularizer")
 
 
@@ -204,68 +199,6 @@ def _check_order(model, setting):
             "The model comes first, then what to set on it. Received: "
             f"{title(model)}, and then {setting.name}"
         )
-
-
-def _planned(contents, setting, where, to_units, unknown):
-    """Pairs of a weight and its setting, and what is left out, before anything is changed."""
-    if unknown not in ("warn", "raise"):
-        raise ValueError(f'`unknown` must be "warn" or "raise". Received: unknown={unknown!r}')
-    if setting is None and where is None:
-        raise ValueError(
-            'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
-            "Received: None and where=None"
-        )
-    has_groups = to_units and getattr(setting, "has_groups", False)
-    needs_layout = has_groups or where is None
-    settings, skipped, without = [], [], []
-    for weight in select(contents.weights, where):
-        if setting is not None and weight.obstacle:
-            skipped.append(never_applied(weight))
-        elif needs_layout and weight.layout is None:
-            without.append(without_layout(weight))
-        elif has_groups and not weight.has_units:
-            skipped.append(without_units(weight))
-        else:
-            if not to_units and isinstance(setting, Constraint):
-                setting.group_axes(len(weight.variable.shape))  # raises if it lacks an axis
-            own = setting.for_layout(weight.layout) if has_groups else setting
-            settings.append((weight, own))
-    if not settings:
-        raise ValueError(_why_nothing(setting, where, [*without, *skipped]))
-    if without:
-        message = _about_unknown(without)
-        if unknown == "raise":
-            raise ValueError(message)
-        warnings.warn(message, KerasNormsWarning, stacklevel=4)
-    return settings, [*without, *skipped]
-
-
-def _why_nothing(setting, where, skipped):
-    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
-    first = skipped[0]
-    fix = f": {first.fix}" if first.fix else ""
-    return (
-        f"No weight that `where` selects can have {title(setting)}. Of {first.path}, "
-        f"{first.shape}{more}: {first.reason}{fix}. Received: where={where!r}"
-    )
-
-
-def _about_unknown(without, most=8):
-    """One message for all weights of unknown layout, with each fix once."""
-    places = [f"  {each.path} {each.shape}: {each.reason}" for each in without[:most]]
-    if len(without) > most:
-        places.append(f"  and {len(without) - most} more, which `.skipped` of the result lists")
-    fixes = list(dict.fromkeys(f"  {each.fix}" for each in without))[:most]
-    return "\n".join(
-        [
-            f"{len(without)} weights are left as they are, because their layout is not known, and "
-            "none is guessed:",
-            *places,
-            'Name the weights you mean, as in where="kernel$" or where=keras.layers.Dense, or say '
-            "what the axes are:",
-            *fixes,
-        ]
-    )
 
 
 def _is_finite(variable):

@@ -1,0 +1,70 @@
+"""Planning: what to set on each weight, and what is left out, before anything is changed."""
+
+import warnings
+
+from keras_norms.constraints import Constraint
+from keras_norms.models.describe import title
+from keras_norms.models.selection import never_applied, select, without_layout, without_units
+from keras_norms.warning import KerasNormsWarning
+
+
+def planned(contents, setting, where, to_units, unknown):
+    """Pairs of a weight and its setting, and what is left out, before anything is changed."""
+    if unknown not in ("warn", "raise"):
+        raise ValueError(f'`unknown` must be "warn" or "raise". Received: unknown={unknown!r}')
+    if setting is None and where is None:
+        raise ValueError(
+            'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
+            "Received: None and where=None"
+        )
+    has_groups = to_units and getattr(setting, "has_groups", False)
+    needs_layout = has_groups or where is None
+    settings, skipped, without = [], [], []
+    for weight in select(contents.weights, where):
+        if setting is not None and weight.obstacle:
+            skipped.append(never_applied(weight))
+        elif needs_layout and weight.layout is None:
+            without.append(without_layout(weight))
+        elif has_groups and not weight.has_units:
+            skipped.append(without_units(weight))
+        else:
+            if not to_units and isinstance(setting, Constraint):
+                setting.axes_for(weight.variable)  # raises if it lacks an axis
+            own = setting.for_layout(weight.layout) if has_groups else setting
+            settings.append((weight, own))
+    if not settings:
+        raise ValueError(_why_nothing(setting, where, [*without, *skipped]))
+    if without:
+        message = _about_unknown(without)
+        if unknown == "raise":
+            raise ValueError(message)
+        warnings.warn(message, KerasNormsWarning, stacklevel=3)
+    return settings, [*without, *skipped]
+
+
+def _why_nothing(setting, where, skipped):
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    first = skipped[0]
+    fix = f": {first.fix}" if first.fix else ""
+    return (
+        f"No weight that `where` selects can have {title(setting)}. Of {first.path}, "
+        f"{first.shape}{more}: {first.reason}{fix}. Received: where={where!r}"
+    )
+
+
+def _about_unknown(without, most=8):
+    """One message for all weights of unknown layout, with each fix once."""
+    places = [f"  {each.path} {each.shape}: {each.reason}" for each in without[:most]]
+    if len(without) > most:
+        places.append(f"  and {len(without) - most} more, which `.skipped` of the result lists")
+    fixes = list(dict.fromkeys(f"  {each.fix}" for each in without))[:most]
+    return "\n".join(
+        [
+            "These weights are left as they are, because their layout is not known, and none is "
+            "guessed:",
+            *places,
+            'Name the weights you mean, as in where="kernel$" or where=keras.layers.Dense, or say '
+            "what the axes are:",
+            *fixes,
+        ]
+    )
