@@ -16,6 +16,12 @@ from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.models.weights import contents_of
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    """The fix of "not-saved" writes a file."""
+    monkeypatch.chdir(tmp_path)
+
+
 def found(model):
     return {(f.code, f.severity) for f in kn.audit(model).findings}
 
@@ -30,12 +36,11 @@ def test_the_trap_is_found_and_the_healthy_twin_is_silent(name):
 
 
 @pytest.mark.parametrize("name", [name for name in TRAPS if name not in REBUILT])
-def test_the_fix_works_when_it_is_pasted(name, tmp_path, monkeypatch):
+def test_the_fix_works_when_it_is_pasted(name):
     code = name.split(",")[0]
     model = TRAPS[name][1]()
     fixes = {f.fix for f in kn.audit(model).findings if f.code == code}
     if code == "not-saved":
-        monkeypatch.chdir(tmp_path)
         model.save("model.keras")
         (fix,) = fixes
         exec(fix, {"model": model, "kn": kn})
