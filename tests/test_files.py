@@ -1,6 +1,7 @@
 """Settings in a file: they come back on every model, and never on another one."""
 
 import json
+import os
 import zipfile
 
 import keras
@@ -65,9 +66,12 @@ def in_a_folder(tmp_path, monkeypatch):
 def test_a_file_is_written_again():
     model = constrained("sequential")
     model.save("model.keras")
+    mode = os.stat("model.keras").st_mode
     for bound in (1.0, 2.0):
         kn.constrain(model, kn.MaxNorm(bound))
         kn.save_settings(model, "model.keras")
+    assert os.stat("model.keras").st_mode == mode
+    assert os.listdir() == ["model.keras"]
     names = zipfile.ZipFile("model.keras").namelist()
     assert len(names) == len(set(names)) == 4
     kn.load_settings(model, "model.keras")

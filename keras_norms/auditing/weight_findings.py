@@ -173,7 +173,10 @@ def violated(weight, worst):
         message = f"{outside}; the weight is frozen, and Keras never constrains it"
     else:
         severity, code = "warning", "violated"
-        message = f"{outside}; Keras constrains after the next step of the optimizer, not before"
+        message = (
+            f"{outside}; Keras constrains after the next step of the optimizer, not before, and a "
+            "step that you compiled yourself keeps what was set then"
+        )
     yield Finding(code, severity, weight.path, message, "kn.project(model)")
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 import zipfile
 from typing import Any
 
@@ -66,7 +65,9 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
         )
     else:
         _replace(filepath, lambda path: _copy_with(filepath, path, text))
-    return [w.path for w in weights if any(getattr(w.variable, kind) for kind in _KINDS)]
+    return [
+        w.path for w in weights if any(getattr(w.variable, kind) is not None for kind in _KINDS)
+    ]
 
 
 def load_settings(
@@ -115,7 +116,7 @@ def load_settings(
     for kind in _KINDS:
         apply_settings(contents.weights, settings[kind], kind)
     renew_steps(layer for layer, _ in contents.layers)
-    return [weight.path for weight, entry in pairs if any(entry[kind] for kind in _KINDS)]
+    return [w.path for w, entry in pairs if any(entry[kind] is not None for kind in _KINDS)]
 
 
 def _entry(weight):
@@ -134,15 +135,13 @@ def _entry(weight):
 
 
 def _replace(filepath, write):
-    """Write a file beside another one, and then put it in its place."""
-    descriptor, name = tempfile.mkstemp(dir=filepath.parent or None, prefix=f"{filepath.name}.")
-    os.close(descriptor)
+    """Write a file beside another one, and then put it in its place: it is never half written."""
+    part = filepath.with_name(f"{filepath.name}.part")
     try:
-        write(pathlib.Path(name))
-        os.replace(name, filepath)
-    except BaseException:
-        os.unlink(name)
-        raise
+        write(part)
+        os.replace(part, filepath)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _copy_with(archive, path, text):
