@@ -245,3 +245,25 @@ def test_under_half_floatx_a_sum_is_rounded_once(make):
     finally:
         keras.config.set_floatx(before)
     assert result == pytest.approx(3 * term if isinstance(penalty, kn.Sum) else term, rel=1e-6)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of several sizes, which TensorFlow compiles for any size."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        size = (4, 3)[index]
+        return np.ones((size, 3), "float32"), np.full((size, 2), 3.0, "float32")
+
+
+def test_a_batch_of_unknown_size():
+    layer = keras.layers.Dense(
+        2, kernel_initializer="ones", activity_regularizer=kn.BatchMean(kn.L2(1.0))
+    )
+    model = keras.Sequential([keras.layers.Input((3,)), layer])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    # Each sample has two outputs of 3, which are the targets.
+    assert model.evaluate(Batches(), verbose=0) == pytest.approx(18, rel=1e-6)
+    assert model.fit(Batches(), verbose=0).history["loss"][0] == pytest.approx(18, rel=1e-6)
