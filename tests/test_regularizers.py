@@ -1,5 +1,7 @@
 """The promises of the regularizers, against NumPy in float64."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -258,10 +260,15 @@ class Batches(keras.utils.PyDataset):
         return np.ones((size, 3), "float32"), np.full((size, 2), 3.0, "float32")
 
 
-def test_a_batch_of_unknown_size():
-    layer = keras.layers.Dense(
-        2, kernel_initializer="ones", activity_regularizer=kn.BatchMean(kn.L2(1.0))
-    )
+@dataclasses.dataclass(frozen=True)
+class FirstSample(kn.regularizers.ActivityRegularizer):
+    def compute_penalty(self, x):
+        return ops.sum(x[0] ** 2)
+
+
+@pytest.mark.parametrize("penalty", [kn.BatchMean(kn.L2(1.0)), FirstSample()])
+def test_a_batch_of_unknown_size(penalty):
+    layer = keras.layers.Dense(2, kernel_initializer="ones", activity_regularizer=penalty)
     model = keras.Sequential([keras.layers.Input((3,)), layer])
     model.compile(keras.optimizers.SGD(0.0), "mse")
     # Each sample has two outputs of 3, which are the targets.
