@@ -45,7 +45,7 @@ def _nearest_in_simplex(w, axes, radius):
     feasible = (ops.amin(w, axis=axes, keepdims=True) >= 0) & (
         ops.abs(sums - radius) <= _tolerance(w, axes) * radius
     )
-    return _with_nan(ops.where(feasible, w, _lowered(_identity, w, axes, radius)), sums)
+    return ops.where(feasible, w, _lowered(_identity, w, axes, radius))
 
 
 def onto_l1_ball(w, axes, radius):
@@ -69,7 +69,7 @@ def _nearest_in_l1_ball(w, axes, radius):
     # As for the other balls, a group that exceeds the radius by rounding alone is feasible.
     feasible = sums <= radius * (1 + _tolerance(w, axes))
     projected = _lowered(ops.abs, w, axes, radius) * ops.sign(w)
-    return _with_nan(ops.where(feasible, w, projected), sums)
+    return ops.where(feasible, w, projected)
 
 
 def _identity(w):
@@ -85,11 +85,6 @@ def _tolerance(w, axes):
     """
     size = math.prod([w.shape[a] for a in axes])
     return rounding(w, axes) * min(4, math.sqrt(size))
-
-
-def _with_nan(projected, sums):
-    """A group with NaN as NaN as a whole: comparisons and maxima may lose it, sums do not."""
-    return ops.where(ops.isnan(sums), sums, projected)
 
 
 def _lowered(size, w, axes, radius):
