@@ -10,6 +10,7 @@ from whole_models import BUILDERS, L, quietly
 
 import keras_norms as kn
 from keras_norms.models import selection, weights
+from keras_norms.models.holders import same
 
 BOUND = 0.5
 
@@ -67,7 +68,7 @@ def test_attention_warns_and_names_its_kernels():
     assert "lost when the model is saved" in str(changes)
     # The same setting for all four is held by the layer's one attribute.
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", kn.KerasNormsWarning)
         assert all(change.saved for change in kn.constrain(model, kn.NonNeg()))
 
 
@@ -178,7 +179,7 @@ class Nowhere(L.Layer):
 def test_what_cannot_be_told_is_not_called_lost():
     model = keras.Sequential([L.Input((8,)), Nowhere(object())])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", kn.KerasNormsWarning)
         (change,) = kn.constrain(model, kn.MaxNorm(9.0))
     assert change.saved is None
     assert "perhaps lost when the model is saved" in str(change)
@@ -203,3 +204,26 @@ def test_looking_changes_no_later_layer():
         seen.append((later.name, np.asarray(keras.ops.convert_to_numpy(later.kernel))))
     assert seen[0][0] == seen[1][0]
     np.testing.assert_array_equal(seen[0][1], seen[1][1])
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Scaled(keras.constraints.Constraint):
+    """Has an array in its config."""
+
+    def __init__(self, scale):
+        self.scale = np.asarray(scale)
+
+    def __call__(self, w):
+        return w * self.scale
+
+    def get_config(self):
+        return {"scale": self.scale}
+
+
+@pytest.mark.parametrize(("scale", "saved"), [([1.0, 0.5], True), ([1.0, 0.25], False)])
+def test_an_array_in_a_config_is_compared(scale, saved):
+    model = keras.Sequential([L.Input((3,)), L.Dense(2, kernel_constraint=Scaled([1.0, 0.5]))])
+    model.layers[0].kernel.constraint = Scaled(scale)
+    attribute = model.layers[0].kernel_constraint
+    assert same(attribute, model.layers[0].kernel.constraint) == saved
+    kn.audit(model)

@@ -194,7 +194,8 @@ def is_loadable(setting):
 
 def same(one, other):
     """Whether two settings are the same: Keras' own are equal only if they are one object."""
-    if one is other or one == other:
-        return True
-    has_configs = hasattr(one, "get_config") and hasattr(other, "get_config")
-    return type(one) is type(other) and has_configs and one.get_config() == other.get_config()
+    if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
+        return one is other or one == other
+    # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
+    configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
+    return configs[0] == configs[1]
