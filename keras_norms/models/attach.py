@@ -204,7 +204,7 @@ def _check_order(model, setting):
 
 def _is_finite(variable):
     """Whether all entries are finite; by NumPy, because JAX would compile for each shape."""
-    w = ops.convert_to_numpy(variable)
+    w = ops.convert_to_numpy(variable.value)
     with np.errstate(over="ignore", invalid="ignore"):
         is_sum_finite = np.isfinite(w.sum())  # one pass, which overflows only near the largest
     return bool(is_sum_finite or np.isfinite(w).all())
