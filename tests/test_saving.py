@@ -68,7 +68,7 @@ def test_attention_warns_and_names_its_kernels():
     assert "lost when the model is saved" in str(changes)
     # The same setting for all four is held by the layer's one attribute.
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", kn.KerasNormsWarning)
         assert all(change.saved for change in kn.constrain(model, kn.NonNeg()))
 
 
@@ -179,7 +179,7 @@ class Nowhere(L.Layer):
 def test_what_cannot_be_told_is_not_called_lost():
     model = keras.Sequential([L.Input((8,)), Nowhere(object())])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", kn.KerasNormsWarning)
         (change,) = kn.constrain(model, kn.MaxNorm(9.0))
     assert change.saved is None
     assert "perhaps lost when the model is saved" in str(change)
