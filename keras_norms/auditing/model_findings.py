@@ -119,16 +119,12 @@ def not_saved(contents, saving=False):
     if saving:
         lost, why = lost_by_saving(contents)
     else:
-        lost = [
-            (weight, kind)
-            for kind in SETTERS
-            for weight, kept in zip(
-                contents.weights,
-                saved_settings(contents.model, contents.weights, kind),
-                strict=True,
-            )
-            if kept is False
-        ]
+        lost = []
+        for kind in SETTERS:
+            # Without a setting there is nothing to lose, and no layer to make again.
+            weights = [w for w in contents.weights if getattr(w.variable, kind) is not None]
+            kept = saved_settings(contents.model, weights, kind)
+            lost += [(w, kind) for w, each in zip(weights, kept, strict=True) if each is False]
         why = "no config can hold it"
     lost = [(weight, kind) for weight, kind in lost if not _is_another(weight, kind)]
     if not lost:
@@ -156,7 +152,7 @@ def _is_another(weight, kind):
     """Whether the layer holds another setting than the variable, which is "not-applied"."""
     setting = getattr(weight.variable, kind)
     held = [getattr(*place) for place in weight.holders(kind)[:1]]
-    return setting is None or held not in ([], [None], [setting])
+    return held not in ([], [None], [setting])
 
 
 MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate)
