@@ -1,0 +1,205 @@
+"""Which weights `constrain` and `regularize` choose, and what they leave out, with the reason."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from whole_models import BUILDERS, L, quietly
+
+import keras_norms as kn
+from keras_norms.keras_internals import held_variable
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (None, {"conv/kernel", "deep/conv/kernel", "head/kernel"}),
+        (L.Conv2D, {"conv/kernel"}),
+        ((L.Conv2D, L.Dense), {"conv/kernel", "head/kernel"}),
+        (r"deep", {"deep/conv/kernel", "deep/bn/gamma", "deep/bn/beta", "deep/conv/bias"}),
+        (lambda layer, variable: "gamma" in variable.path, {"deep/bn/gamma"}),
+        (keras.Sequential, {"deep/conv/kernel"}),
+    ],
+)
+def test_where(where, expected):
+    inputs = L.Input((6, 6, 2))
+    x = L.Conv2D(3, 2, name="conv")(inputs)
+    deep = [L.Conv1D(2, 1, name="conv"), L.BatchNormalization(name="bn")]
+    x = keras.Sequential(deep, name="deep")(L.Reshape((25, 3))(x))
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.Flatten()(x)))
+    changes = kn.constrain(model, kn.NonNeg(), where=where)
+    assert {change.path for change in changes} == expected
+
+
+def test_tables_are_named():
+    inputs = L.Input((5,))
+    x = L.Embedding(7, 3, "ones", name="tokens")(inputs)
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.Flatten()(x)))
+    assert [c.path for c in kn.constrain(model, kn.MaxNorm(0.1))] == ["head/kernel"]
+    (change,) = kn.constrain(model, kn.MaxNorm(0.01), where=L.Embedding)
+    assert change.after == kn.MaxNorm(0.01, axis=1)
+    norms = np.linalg.norm(np.asarray(model.layers[1].embeddings), axis=1)
+    np.testing.assert_allclose(norms, 0.01, rtol=1e-6)
+
+
+def frozen(model):
+    model.layers[0].trainable = False
+
+
+def with_lora(model):
+    model.layers[0].enable_lora(2)
+
+
+def quantized(model):
+    model.layers[0].quantize("int8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (frozen, "the weight is frozen"),
+        (with_lora, "LoRA trains other weights in its place"),
+        (quantized, "the weight is quantized"),
+    ],
+)
+def test_what_keras_would_pass_over_is_listed(spoil, reason):
+    model = BUILDERS["sequential"]()
+    spoil(model)
+    first, last = model.layers[0], model.layers[1]
+    for function, setting in ((kn.constrain, kn.MaxNorm(0.1)), (kn.regularize, kn.L2(0.1))):
+        for where in (None, "kernel$", L.Dense, lambda layer, v: v.path.endswith("kernel")):
+            changes = function(model, setting, where=where)
+            assert [change.path for change in changes] == [last.kernel.path]
+            assert {each.reason for each in changes.skipped} == {reason}
+            assert f"left out: {changes.skipped[0].path}" in str(changes)
+        with pytest.raises(ValueError, match=reason):
+            function(model, setting, where=f"{first.name}/kernel")
+    assert held_variable(first, "kernel").constraint is None
+
+
+class Own(L.Layer):
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+        self.cube = self.add_weight(shape=(2, 2, 2), name="cube")
+        self.scale = self.add_weight(shape=(2,), name="scale", initializer="ones")
+
+    def call(self, x):
+        return x @ self.matrix * self.scale
+
+
+def with_own():
+    class Mine(Own):
+        pass
+
+    class Scaled(L.Dense):
+        pass
+
+    return keras.Sequential([L.Input((8,)), Scaled(4, name="scaled"), Mine(name="mine")]), Mine
+
+
+@pytest.mark.parametrize("setting", [kn.MaxNorm(0.1), kn.NonNeg(), kn.L2(0.1)], ids=repr)
+def test_unknown_weights_are_left_out_and_listed(setting):
+    model, _ = with_own()
+    function = kn.regularize if isinstance(setting, kn.L2) else kn.constrain
+    with pytest.warns(kn.KerasNormsWarning) as warned:
+        changes = function(model, setting)
+    assert [change.path.rpartition("/")[2] for change in changes] == ["kernel"]
+    assert [each.path.rpartition("/")[2] for each in changes.skipped] == ["matrix", "cube"]
+    (warning,) = [w for w in warned if w.category is kn.KerasNormsWarning]
+    message = str(warning.message)
+    assert warning.filename == __file__  # the line of the user's
+    assert message.startswith("These weights are left as they are")
+    # The hints have a word for each axis, and run when they are pasted.
+    assert 'matrix="in unit"' in message
+    assert 'cube="in in unit"' in message
+    assert "scale" not in message  # a vector has one number per unit
+    for each in changes.skipped:
+        exec(each.fix, {"kn": kn, "model": model})
+    changes = quietly(function, model, setting)
+    assert [c.path.rpartition("/")[2] for c in changes] == ["kernel", "matrix", "cube"]
+    assert changes.skipped == ()
+
+
+def test_unknown_weights_may_be_an_error():
+    model, _ = with_own()
+    with pytest.raises(ValueError, match=r"These weights are left as they are(.|\n)*cube"):
+        kn.constrain(model, kn.MaxNorm(0.1), unknown="raise")
+    assert model.layers[0].kernel.constraint is None
+    assert kn.constrain(model, kn.MaxNorm(0.1), where=L.Dense, unknown="raise").skipped == ()
+
+
+def test_what_is_named_needs_no_layout_if_nothing_has_groups():
+    model, _ = with_own()
+    for setting, function in ((kn.Clip(-1, 1), kn.constrain), (kn.L1(0.1), kn.regularize)):
+        changes = quietly(function, model, setting, where="mine", unknown="raise")
+        assert [c.path.rpartition("/")[2] for c in changes] == ["matrix", "cube", "scale"]
+    changes = quietly(kn.constrain, model, kn.MaxNorm(1.0), where="cube", axis="own")
+    assert [change.after for change in changes] == [kn.MaxNorm(1.0)]
+
+
+def test_only_unknown_weights_are_an_error():
+    model = keras.Sequential([L.Input((8,)), Own(name="own")])
+    with pytest.raises(ValueError, match=r"no layout is known for Own: kn\.register_layout"):
+        kn.constrain(model, kn.MaxNorm(0.1))
+
+
+def test_a_layout_that_does_not_fit_says_so():
+    model, cls = with_own()
+    kn.register_layout(cls, matrix="unit in more")
+    with pytest.warns(kn.KerasNormsWarning, match=r"one word per axis of \(4, 2\)"):
+        kn.constrain(model, kn.MaxNorm(0.1))
+
+
+def test_a_registered_layout():
+    model, cls = with_own()
+    with pytest.raises(ValueError, match='must have the word "unit"'):
+        kn.register_layout(cls, matrix="in units")
+    kn.register_layout(cls, matrix="in unit", cube="*")
+    changes = quietly(kn.constrain, model, kn.MaxNorm(0.1))
+    assert [change.path.rpartition("/")[2] for change in changes] == ["kernel", "matrix"]
+    assert [change.saved for change in changes] == [True, False]  # it has no argument for it
+
+
+def test_a_pattern_that_matches_biases_too():
+    model = BUILDERS["convolutional"]()
+    name = next(layer.name for layer in model.layers if type(layer) is L.Conv2D)
+    changes = kn.constrain(model, kn.MaxNorm(0.1), where=f"^{name}/")
+    assert [change.path for change in changes] == [f"{name}/kernel"]
+    assert str(changes).splitlines() == [
+        f"{name}/kernel (3, 3, 2, 4): MaxNorm(max_value=0.1, axis=(0, 1, 2), ord=2) "
+        "for y x in unit",
+        f"left out: {name}/bias (4,): it has one number per unit, hence no norm per unit; limit "
+        'its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
+    ]
+
+
+def test_a_compiled_pattern_and_a_constraint_of_keras():
+    model = BUILDERS["convolutional"]()
+    conv = next(layer for layer in model.layers if type(layer) is L.Conv2D)
+    kn.constrain(model, keras.constraints.MaxNorm(0.1), where=re.compile(f"{conv.name}/kernel"))
+    assert conv.kernel.constraint == kn.MaxNorm(0.1, axis=(0, 1, 2))
+
+
+def test_layers_without_kernels():
+    model = BUILDERS["convolutional"]()
+    with pytest.raises(ValueError, match=r"layers that have no kernel.*gamma.*by a regular"):
+        kn.constrain(model, kn.MaxNorm(), where=L.BatchNormalization)
+
+
+def test_a_layer_without_weights_that_was_never_built():
+    class Unused(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.unused = L.Dense(3), L.Activation("relu")
+            self.unused.built = False
+
+        def build(self, shape):
+            self.dense.build(shape)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = keras.Sequential([L.Input((8,)), Unused()])
+    assert not model.layers[0].unused.built
+    assert len(quietly(kn.constrain, model, kn.MaxNorm())) == 1
