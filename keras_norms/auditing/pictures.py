@@ -40,9 +40,18 @@ def norms_against_bounds(reports):
             axes.plot([bound, bound], [row - 0.4, row + 0.4], color="black", linewidth=1.5)
     axes.set_yticks(range(len(reports)), [report.path for report in reports])
     axes.set_ylim(len(reports) - 0.5, -0.5)
-    axes.set_xlim(left=0)
+    _scale(axes, np.concatenate([np.empty(0), *(report.norms for report in reports)]))
     axes.set_xlabel("Euclidean norm of each unit; bar: bound; red: outside")
     return figure
+
+
+def _scale(axes, norms):
+    """From 0 on; on a logarithmic scale if the norms differ much and none is 0."""
+    norms = norms[np.isfinite(norms)]
+    if norms.size and 0 < 20 * norms.min() < norms.max():
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0)
 
 
 def _groups_are_units(report):

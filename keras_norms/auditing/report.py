@@ -41,25 +41,52 @@ def as_dict(audit):
 
 def as_text(audit):
     """The tables for a terminal, and the findings with their fixes."""
+    # Without a terminal, as wide as the cells.
+    width = shutil.get_terminal_size((500, 24)).columns
+    lines = []
+    for heading, columns, rows in _tables(audit):
+        table = _as_table(heading, columns, rows)
+        fits = max(map(len, table), default=0) <= width
+        lines += table if fits else _as_blocks(heading, columns, rows, width)
+    lines.append(_findings_table(audit)[0])
+    for f in audit.findings:
+        lines += [f"{f.severity} {f.code}: {f.path}", f"  {f.message}", f"  fix: {f.fix}"]
+    return "\n".join(lines)
+
+
+def _as_table(heading, columns, rows):
+    """The lines of a table whose cells are never broken."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     file = io.StringIO()
-    # As wide as the terminal; without one, as wide as the cells.
-    width = shutil.get_terminal_size((500, 24)).columns
-    console = Console(file=file, width=width, color_system=None, emoji=False)
-    for heading, columns, rows in _tables(audit):
-        table = Table(box=None, title=heading, title_justify="left", pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")  # no path or constraint is cut off
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console.print(table)
-    lines = [*file.getvalue().splitlines(), _findings_table(audit)[0]]
-    for f in audit.findings:
-        lines += [f"{f.severity} {f.code}: {f.path}", f"  {f.message}", f"  fix: {f.fix}"]
-    return "\n".join(line.rstrip() for line in lines)
+    console = Console(file=file, width=1_000_000, color_system=None, emoji=False)
+    table = Table(box=None, title=heading, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def _as_blocks(heading, columns, rows, width):
+    """The lines of a table that is too wide: under its first cell, each row says the others."""
+    lines = [heading]
+    for first, *others in rows:
+        lines.append(first)
+        line = " "
+        for column, cell in zip(columns[1:], others, strict=True):
+            if not cell:
+                continue
+            item = f" {column} {cell};"
+            if len(line + item) > width and line.strip():
+                lines.append(line)
+                line = " "
+            line += item
+        lines.append(line.removesuffix(";"))
+    return lines
 
 
 def as_markdown(audit):
@@ -122,7 +149,7 @@ def _findings_table(audit):
 
 def _weights_table(audit):
     further = list(dict.fromkeys(heading for w in audit.weights for heading in w.columns))
-    columns = ["weight", "shape", "layout", "units", "norms: least, median, largest"]
+    columns = ["weight", "shape", "layout", "units", "least, median, largest norm"]
     columns += ["constraint", "excess", "regularizer", "penalty", "share of loss", *further]
     rows = []
     for w in audit.weights:
