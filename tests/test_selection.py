@@ -203,3 +203,50 @@ def test_a_layer_without_weights_that_was_never_built():
     model = keras.Sequential([L.Input((8,)), Unused()])
     assert not model.layers[0].unused.built
     assert len(quietly(kn.constrain, model, kn.MaxNorm())) == 1
+
+
+class Heads(L.Layer):
+    """A layer that holds its weights in a list."""
+
+    def build(self, input_shape):
+        self.heads = [self.add_weight(shape=(input_shape[-1], 2), name="head") for _ in range(2)]
+
+    def call(self, inputs):
+        return sum(inputs @ head for head in self.heads)
+
+
+def wrapped_jax():
+    def dense(params, inputs):
+        return inputs @ params["kernel"]
+
+    return L.JaxLayer(dense, params={"kernel": np.full((4, 2), 3.0, "float32")})
+
+
+def wrapped_torch():
+    import torch
+
+    return L.TorchModuleWrapper(torch.nn.Linear(2, 4, bias=False), name="wrapper")
+
+
+WRAPPED = {"jax": wrapped_jax, "torch": wrapped_torch}.get(keras.backend.backend(), Heads)
+
+
+@pytest.mark.parametrize("inner", dict.fromkeys([Heads, WRAPPED]))
+def test_weights_that_no_attribute_holds_are_constrained_by_path(inner, tmp_path):
+    width = 2 if inner is wrapped_torch else 4
+    model = keras.Sequential([L.Input((width,)), inner(), L.Dense(3, name="last")])
+    model(np.ones((1, width), "float32"))
+    (first, *_) = (weight.path for weight in model.layers[0].weights)
+    with pytest.warns(kn.KerasNormsWarning, match="their layout is not known"):
+        (change,) = kn.constrain(model, kn.MaxNorm(0.1))
+    assert change.path.endswith("last/kernel")
+    with pytest.warns(kn.KerasNormsWarning, match="will be lost when the model is saved"):
+        kn.constrain(model, kn.MaxNorm(0.1), where=f"^{first}$", axis="own")
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    model.fit(np.ones((8, width), "float32"), np.ones((8, 3), "float32"), verbose=0)
+    weight = keras.ops.convert_to_numpy(model.layers[0].weights[0])
+    assert np.linalg.norm(weight, axis=0).max() <= 0.1 * (1 + 1e-6)
+    path = tmp_path / "settings.json"
+    kn.save_settings(model, path)
+    kn.constrain(model, None, where="")
+    assert first in kn.load_settings(model, path)
