@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import math
 import os
 import pathlib
 import re
@@ -63,7 +64,8 @@ def _demo_needs(options):
 def _demo(options):
     from keras_norms import demo
 
-    return demo.run(seed=options.seed, plot=options.plot)
+    rates = options.rates or demo.RATES
+    return demo.run(seed=options.seed, seeds=options.seeds, rates=rates, plot=options.plot)
 
 
 def _audit_needs(options):
@@ -106,13 +108,27 @@ def _seed(text):
     return int(text)
 
 
+def _rate(text):
+    """A learning rate."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"must be positive and finite. Received: {text}")
+    return rate
+
+
+def _count(text, otherwise=""):
+    """A positive integer."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer{otherwise}. Received: {text}")
+    return int(text)
+
+
 def _jobs(text):
     """A number of processes, of which "auto" makes one for each core."""
-    if text == "auto":
-        return os.cpu_count() or 1
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive number or auto. Received: {text}")
-    return int(text)
+    return os.cpu_count() or 1 if text == "auto" else _count(text, " or auto")
 
 
 def _parser():
@@ -123,10 +139,14 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="command")
 
     demo = commands.add_parser(
-        "demo", help="train one network with and without max-norm, at a very high learning rate"
+        "demo", help="train one network with and without max-norm, at several learning rates"
     )
     demo.set_defaults(run=_demo, needs=_demo_needs)
     demo.add_argument("--seed", type=_seed, default=0, help="seed of weights, dropout and batches")
+    demo.add_argument(
+        "--seeds", type=_count, default=1, help="how many seeds, from --seed on, to train with"
+    )
+    demo.add_argument("--rates", type=_rate, nargs="+", metavar="RATE", help="learning rates")
     demo.add_argument(
         "--plot", metavar="FILE", type=_picture, help="also write a picture (.png, .pdf, .svg)"
     )

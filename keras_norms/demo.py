@@ -1,7 +1,8 @@
-"""The demo: one network trained twice on the digits, with and without max-norm.
+"""The demo: how far the learning rate may go, with and without max-norm.
 
-The learning rate is far too high for the plain network, which ends at chance. Its twin starts
-from the same weights, sees the same batches and dropout, and keeps every unit within the bound.
+A convolutional network learns the digits, once for each learning rate and each of two twins: one
+plain, one whose every unit is kept within the bound. Twins start from the same weights, and see the
+same batches and dropout.
 """
 
 import dataclasses
@@ -17,24 +18,37 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from keras_norms.constraints import MaxNorm
+from keras_norms.models.attach import constrain
 
-MAX_VALUE = 1.0
-LEARNING_RATE = 0.5
+MAX_VALUE = 1.5
+RATES = (0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 EPOCHS = 10
 BATCH = 32
+# A learning rate is called usable if this share of the test digits is read right.
+USABLE = 0.95
 # The axes inside a unit's group: a filter's weights, and a Dense unit's inputs.
 UNIT_AXES: dict[str, int | tuple[int, ...]] = {"conv_1": (0, 1, 2), "conv_2": (0, 1, 2), "head": 0}
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One twin: its kernels before and after training, and the share of test digits it reads."""
+@dataclasses.dataclass
+class Twin:
+    """One twin: its name, its model, and what its trainings came to.
+
+    `rights` is the share of the test digits that is read right, of shape (seeds, rates). `before`
+    are the kernels that the first seed starts from, and `after`, for each learning rate, those that
+    it ends with.
+    """
 
     name: str
+    model: keras.Model
+    rights: np.ndarray
     before: dict[str, np.ndarray]
-    after: dict[str, np.ndarray]
-    losses: list[float]
-    accuracy: float
+    after: list[dict[str, np.ndarray]]
+
+    @property
+    def typical(self):
+        """The median of `rights` over the seeds."""
+        return np.median(self.rights, axis=0)
 
 
 def digits():
@@ -46,46 +60,57 @@ def digits():
     )
 
 
-def network(max_value=None):
-    """A small convolutional network. With `max_value`, the norm of each unit is constrained."""
-
-    def constraint(name):
-        return MaxNorm(max_value, axis=UNIT_AXES[name]) if max_value else None
-
+def network():
+    """A small convolutional network."""
     return keras.Sequential(
         [
             layers.Input((8, 8, 1)),
-            layers.Conv2D(
-                16, 3, activation="relu", name="conv_1", kernel_constraint=constraint("conv_1")
-            ),
-            layers.Conv2D(
-                32, 3, activation="relu", name="conv_2", kernel_constraint=constraint("conv_2")
-            ),
+            layers.Conv2D(16, 3, activation="leaky_relu", name="conv_1"),
+            layers.Conv2D(32, 3, activation="leaky_relu", name="conv_2"),
             layers.MaxPooling2D(),
             layers.Flatten(),
-            layers.Dropout(0.3),
-            layers.Dense(10, name="head", kernel_constraint=constraint("head")),
+            layers.Dropout(0.3, name="dropout"),
+            layers.Dense(10, name="head"),
         ]
     )
 
 
-def train(name, max_value, seed, on_epoch=lambda: None):
-    """Train one twin: momentum, from a learning rate of 0.5 down to 0 along a cosine."""
-    x, x_test, y, y_test = digits()
-    keras.utils.set_random_seed(seed)
-    model = network(max_value)
-    steps = EPOCHS * -(-len(x) // BATCH)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
+def compiled(max_value=None):
+    """A network that is compiled once for all trainings; `max_value` bounds each unit's norm."""
+    model = network()
+    if max_value:
+        constrain(model, MaxNorm(max_value))  # finds the axes of each layer
     model.compile(
-        keras.optimizers.SGD(schedule, momentum=0.9),
+        keras.optimizers.SGD(momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    before = _kernels(model)
-    progress = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch())
-    history = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[progress])
-    _, accuracy = model.evaluate(x_test, y_test, verbose=0)
-    return Run(name, before, _kernels(model), history.history["loss"], float(accuracy))
+    return model
+
+
+def train(model, data, rate, seed):
+    """The share of the test digits that is read right after a training from a seed's weights.
+
+    The learning rate falls from `rate` to 0 along a cosine.
+    """
+    x, x_test, y, y_test = data
+    _start(model, seed)
+    falling = keras.callbacks.LearningRateScheduler(
+        lambda epoch: rate * (1 + np.cos(np.pi * epoch / EPOCHS)) / 2
+    )
+    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[falling])
+    return model.evaluate(x_test, y_test, verbose=0)[1]
+
+
+def _start(model, seed):
+    """Give a model the weights and the dropout of a seed, and an optimizer that knows nothing."""
+    keras.utils.set_random_seed(seed)
+    start = network()
+    model.set_weights(start.get_weights())
+    dropouts = (each.get_layer("dropout").seed_generator.state for each in (model, start))
+    next(dropouts).assign(next(dropouts).value)
+    for variable in model.optimizer.variables:
+        variable.assign(ops.zeros_like(variable.value))
 
 
 def _kernels(model):
@@ -99,42 +124,96 @@ def unit_norms(kernel, name):
     return np.sqrt((kernel.astype("float64") ** 2).sum(axis=UNIT_AXES[name]))
 
 
-def run(seed=0, plot=None):
-    """Train both twins, show their progress, print the results, and return 0."""
+def run(seed=0, seeds=1, rates=RATES, plot=None):
+    """Train both twins at each learning rate, show their progress and the results; return 0."""
+    rates = sorted(rates)
     console = Console(soft_wrap=True, emoji=False)
     backend = os.environ.get("KERAS_BACKEND", "its default backend")
+    last = f" to {seed + seeds - 1}" if seeds > 1 else ""
     console.print(
-        f"Digits, 8 x 8 pixels; SGD with momentum 0.9, learning rate {LEARNING_RATE}, dropout 0.3; "
-        f"Keras {keras.__version__} on {backend}, seed {seed}"
+        "Digits, 8 x 8 pixels: a convolutional network, trained with and without max-norm\n"
+        f"SGD with momentum 0.9, dropout 0.3, {EPOCHS} epochs; Keras {keras.__version__} on "
+        f"{backend}, seed {seed}{last}"
     )
-    twins = []
-    with Progress(console=console) as progress:
-        for name, max_value in (("plain", None), (f"max-norm {MAX_VALUE:g}", MAX_VALUE)):
-            task = progress.add_task(f"training {name}", total=EPOCHS)
-            twins.append(train(name, max_value, seed, lambda task=task: progress.advance(task)))
-    console.print(norms_table(twins))
-    console.print(axis_table(twins[0].after["conv_2"]))
-    for twin in twins:
-        console.print(
-            f"{twin.name}: {twin.accuracy:.1%} of the test digits read right, "
-            f"last loss {twin.losses[-1]:.2f}"
-        )
+    models = {"plain": compiled(), f"max-norm {MAX_VALUE:g}": compiled(MAX_VALUE)}
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("training", total=len(models) * len(rates) * seeds)
+        pair = [
+            trained(name, model, rates, range(seed, seed + seeds), lambda: progress.advance(task))
+            for name, model in models.items()
+        ]
+    console.print(rights_table(pair, rates))
+    for twin in pair:
+        console.print(verdict(twin, rates))
+    best = int(np.argmax(pair[0].typical))
+    console.print(norms_table(pair, rates, best))
+    console.print(axis_table(pair[0].after[best]["conv_2"]))
     if plot:
-        _plot(twins, plot)
+        _plot(pair, rates, plot)
         console.print(f"Picture in {plot}")
     return 0
 
 
-def norms_table(twins):
-    """The range of the norms of each layer's units, for both twins before and after."""
-    table = Table(title="Norms of the units, smallest to largest", title_justify="left", box=None)
+def trained(name, model, rates, seeds, on_training):
+    """A twin after all its trainings; `on_training()` is called after each."""
+    data = digits()
+    _start(model, seeds[0])
+    twin = Twin(name, model, np.zeros((len(seeds), len(rates))), _kernels(model), [])
+    for row, seed in enumerate(seeds):
+        for column, rate in enumerate(rates):
+            twin.rights[row, column] = train(model, data, rate, seed)
+            if row == 0:
+                twin.after.append(_kernels(model))
+            on_training()
+    return twin
+
+
+def verdict(twin, rates):
+    """A line on the best learning rate of a twin, and on those around it that are usable."""
+    rights = twin.typical
+    best = first = last = int(np.argmax(rights))
+    if rights[best] < USABLE:
+        return f"{twin.name}: {rights[best]:.1%} at its best"
+    while first > 0 and rights[first - 1] >= USABLE:
+        first -= 1
+    while last < len(rates) - 1 and rights[last + 1] >= USABLE:
+        last += 1
+    return (
+        f"{twin.name}: {rights[best]:.1%} at its best; at least {USABLE:.0%} for learning rates "
+        f"from {rates[first]:g} to {rates[last]:g}"
+    )
+
+
+def rights_table(pair, rates):
+    """The share of test digits read right: the median of the seeds, and their range."""
+    table = Table(title="Test digits read right", title_justify="left", box=None)
+    table.add_column("learning rate")
+    for twin in pair:
+        table.add_column(twin.name)
+    for column, rate in enumerate(rates):
+        table.add_row(f"{rate:g}", *(_share(twin.rights[:, column]) for twin in pair))
+    return table
+
+
+def _share(rights):
+    spread = f" ({rights.min():.1%} to {rights.max():.1%})" if len(rights) > 1 else ""
+    return f"{np.median(rights):.1%}{spread}"
+
+
+def norms_table(pair, rates, column):
+    """The range of the norms of each layer's units, before and after training at one rate."""
+    table = Table(
+        title=f"Norms of the units at learning rate {rates[column]:g}, smallest to largest",
+        title_justify="left",
+        box=None,
+    )
     table.add_column("layer")
     table.add_column("kernel")
     table.add_column("before, both")
-    for twin in twins:
+    for twin in pair:
         table.add_column(f"after, {twin.name}")
-    for name, kernel in twins[0].before.items():
-        ranges = [unit_norms(k, name) for k in (kernel, *(t.after[name] for t in twins))]
+    for name, kernel in pair[0].before.items():
+        ranges = [unit_norms(k, name) for k in (kernel, *(t.after[column][name] for t in pair))]
         table.add_row(name, str(kernel.shape), *(f"{n.min():.2f} to {n.max():.2f}" for n in ranges))
     return table
 
@@ -163,21 +242,21 @@ def axis_table(kernel):
     return table
 
 
-def _plot(twins, path):
-    """Write a picture to a file: the loss by epoch, and the norms of the filters of conv_2."""
-    import matplotlib
+def _plot(pair, rates, path):
+    """Write a picture to a file: the digits read right by learning rate."""
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for twin in twins:
-        left.plot(range(1, EPOCHS + 1), twin.losses, marker="o", label=twin.name)
-        right.plot(np.sort(unit_norms(twin.after["conv_2"], "conv_2")), label=twin.name)
-    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
-    right.axhline(MAX_VALUE, color="gray", linestyle=":", label="bound")
-    right.set(xlabel="filter of conv_2, sorted", ylabel="norm after training", yscale="log")
-    left.legend()
-    right.legend()
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for twin, marker in zip(pair, "os", strict=True):
+        (line,) = axes.plot(rates, twin.typical, marker=marker, label=twin.name)
+        least, largest = twin.rights.min(axis=0), twin.rights.max(axis=0)
+        axes.fill_between(rates, least, largest, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.axhline(0.1, color="gray", linestyle=":", linewidth=1)
+    axes.text(rates[0], 0.11, "chance", color="gray", va="bottom")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="test digits read right", ylim=(0, 1.02))
+    axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.2))
     figure.savefig(path, dpi=120)
-    plt.close(figure)
