@@ -10,7 +10,7 @@ unless cases passed, none failed and all controls are dead. If the commit is not
 download without git, or the tree has changed since, the badge says "incomplete"; the exit code is 1
 only where the variable CI is "true". The GPU badge stays grey until a GPU ran.
 
-With --write, the tables also take the places that comments mark in README.md and in
+With --write, the tables also take the places that comments mark in README.md, docs/results.md and
 docs/keras-failures.md, and the badges those in docs/. Nothing is written if anything is incomplete.
 
 Only the standard library is needed.
@@ -23,7 +23,7 @@ import re
 import sys
 
 from conformance.reports import Wanted, badge, gpu_badge, load, problem
-from conformance.tables import errors, failures, origin, page, summary, table
+from conformance.tables import errors, failures, origin, page, proof, summary, table
 from keras_norms.testing.commit import commit_of
 from keras_norms.testing.manifest import manifest_beside
 
@@ -52,7 +52,8 @@ def write(root, ours, keras, badges):
         f"{max(cases)} cases and {max(controls)} controls, passed of run ({origin(ours)}):\n\n"
     )
     places = {
-        "README.md": {
+        "README.md": {"proof": proof(ours)},
+        "docs/results.md": {
             "matrix": heading + table(ours, keras),
             "errors": errors(ours),
             "keras": summary(keras),

@@ -150,8 +150,25 @@ def summary(keras):
     counts = [f"{b}: {_in_words(_severities(r['cases']))}" for b, r in keras.items()]
     return (
         "How bad the failures of Keras' own classes are "
-        f"([what the words mean](docs/keras-failures.md)): {'; '.join(counts)}.\n"
+        f"([what the words mean](keras-failures.md)): {'; '.join(counts)}.\n"
     )
+
+
+def proof(ours):
+    """One line: how many cases pass on each backend, and how many controls fail, as they must."""
+    passed = [
+        f"{report['counts']['passed']} of {_run(report['counts'])} on {backend}"
+        for backend, report in ours.items()
+    ]
+    controls = max(len(report["controls"]) for report in ours.values())
+    return (
+        f"Golden cases that pass: {', '.join(passed)}; the others are expected failures, which only "
+        f"Keras can mend. All {controls} controls fail, as they must.\n"
+    )
+
+
+def _run(counts):
+    return counts["planned"] - counts["not applicable"]
 
 
 def failures(keras):
@@ -174,7 +191,7 @@ def _overview(keras):
     for severity in SEVERITIES:
         cells = " | ".join(str(each[severity]) for each in counts)
         lines.append(f"| {severity} | {cells} |")
-    ran = (r["counts"]["planned"] - r["counts"]["not applicable"] for r in keras.values())
+    ran = (_run(report["counts"]) for report in keras.values())
     lines.append("| of | " + " | ".join(map(str, ran)) + " |")
     return "\n".join(lines) + "\n"
 

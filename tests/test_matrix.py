@@ -219,14 +219,15 @@ def test_what_keras_fails_is_told_apart_by_severity(tmp_path):
 
 
 def place(name):
-    return f"<!-- generated: {name} -->\nold\n<!-- end of what is generated -->\n"
+    return f"<!-- generated: {name} -->\nstale\n<!-- end of what is generated -->\n"
 
 
 def project(folder):
     """A project of pages whose places are to be filled."""
     (folder / "docs").mkdir()
+    (folder / "README.md").write_text(place("proof"))
     names = [place(name) for name in ("matrix", "keras", "errors")]
-    (folder / "README.md").write_text("before\n" + "between\n".join(names) + "after\n")
+    (folder / "docs" / "results.md").write_text("before\n" + "between\n".join(names) + "after\n")
     names = [place(name) for name in ("overview", *tables.SEVERITIES)]
     (folder / "docs" / "keras-failures.md").write_text("".join(names))
     return folder
@@ -243,21 +244,24 @@ def test_the_pages_are_filled(tmp_path):
     badge(reports)
     assert write(reports, root) == 0
     readme = (root / "README.md").read_text()
-    assert "old" not in readme
-    assert readme.startswith("before\n")
-    assert readme.endswith("after\n")
-    assert "3 cases and 1 controls, passed of run (Keras 3.0, tensorflow 1.0, torch 1.0" in readme
-    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 | 1 of 3 |" not in readme
-    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 | 2 of 3 | 2 of 3 | 1 of 3 |" in readme
-    assert "| L1 | 1.00 | 1.00 | 1.00 |" in readme
-    assert "torch: 1 wrong; jax: 1 wrong, 1 imprecise." in readme
+    assert "stale" not in readme
+    assert "3 of 3 on tensorflow, 3 of 3 on torch, 3 of 3 on jax" in readme
+    results = (root / "docs" / "results.md").read_text()
+    assert "stale" not in results
+    assert results.startswith("before\n")
+    assert results.endswith("after\n")
+    assert "3 cases and 1 controls, passed of run (Keras 3.0, tensorflow 1.0, torch 1.0" in results
+    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 | 1 of 3 |" not in results
+    assert "| L1 | 3 of 3 | 3 of 3 | 3 of 3 | 2 of 3 | 2 of 3 | 1 of 3 |" in results
+    assert "| L1 | 1.00 | 1.00 | 1.00 |" in results
+    assert "torch: 1 wrong; jax: 1 wrong, 1 imprecise." in results
     page = (root / "docs" / "keras-failures.md").read_text()
-    assert "old" not in page
+    assert "stale" not in page
     assert "| imprecise | 0 | 0 | 1 |" in page
     written = json.loads((root / "docs" / "badge.json").read_text())
     assert written["message"] == "tensorflow 3, torch 3, jax 3"
     write(reports, root)
-    assert (root / "README.md").read_text() == readme, "a second time changes nothing"
+    assert (root / "docs" / "results.md").read_text() == results, "a second time changes nothing"
 
 
 @pytest.mark.parametrize("missing", ["jax-cpu.json", "jax-cpu-keras.json"])
@@ -268,7 +272,7 @@ def test_no_page_is_written_from_a_part(tmp_path, missing):
     badge(reports)
     (reports / missing).unlink()
     assert write(reports, root) == 1
-    assert "old" in (root / "README.md").read_text()
+    assert "stale" in (root / "README.md").read_text()
     assert not (root / "docs" / "badge.json").exists()
 
 

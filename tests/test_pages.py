@@ -16,16 +16,18 @@ REQUIREMENTS = {case.requirement for case in load_cases(packaged_cases())}
 
 def test_the_matrix_and_the_badge_stand_for_all_cases():
     cases = load_cases(packaged_cases())
-    rows = re.findall(r"^\| (\w+) \| (\d+) of (\d+)[^|]*\|", README, re.MULTILINE)
+    page = (ROOT / "docs" / "results.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| (\d+) of (\d+)[^|]*\|", page, re.MULTILINE)
     wanted = Counter(case.target for case in cases)
     assert {name for name, _, _ in rows} == {*wanted, "all"}
     for name, _, run in rows:
         # Cases that TensorFlow cannot run: torch.optim and JAX' stateless_apply.
         planned = wanted[name] if name != "all" else len(cases)
         assert int(run) == planned - (2 if name in ("MaxNorm", "all") else 0)
-    passed = next(passed for name, passed, _ in rows if name == "all")
+    passed, run = next((passed, run) for name, passed, run in rows if name == "all")
     badge = json.loads((ROOT / "docs" / "badge.json").read_text("utf-8"))
     assert badge["message"].startswith(f"tensorflow {passed}, torch ")
+    assert f"that pass: {passed} of {run} on tensorflow, " in README
 
 
 def test_the_listed_failures_of_keras_are_cases():

@@ -1,11 +1,11 @@
-"""Finding: something in a model that is not as it looks."""
+"""Finding: something in a model that is not as it looks, and what to do about it."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that is not as it looks.
+    """Something that is not as it looks. It prints as three lines.
 
     Attributes:
         code: What kind of finding it is, such as "wrong-axis".
@@ -20,3 +20,6 @@ class Finding:
     path: str
     message: str
     fix: str
+
+    def __str__(self) -> str:
+        return f"{self.severity} {self.code}: {self.path}\n  {self.message}\n  fix: {self.fix}"

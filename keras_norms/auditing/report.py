@@ -48,10 +48,7 @@ def as_text(audit):
         table = _as_table(heading, columns, rows)
         fits = max(map(len, table), default=0) <= width
         lines += table if fits else _as_blocks(heading, columns, rows, width)
-    lines.append(_findings_table(audit)[0])
-    for f in audit.findings:
-        lines += [f"{f.severity} {f.code}: {f.path}", f"  {f.message}", f"  fix: {f.fix}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, _findings_table(audit)[0], *map(str, audit.findings)])
 
 
 def _as_table(heading, columns, rows):
