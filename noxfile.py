@@ -19,7 +19,9 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_venv = "yes"  # `rm -r .nox` starts from nothing
-nox.options.sessions = ["environments", "lint", "tests", "conformance", "matrix", "times"]
+nox.options.sessions = [
+    *("environments", "lint", "tests", "examples", "conformance", "matrix", "times"),
+]
 
 # The one list of backends; the workflows read it through `nox --list --json`.
 BACKENDS = ["tensorflow", "torch", "jax"]
@@ -218,6 +220,43 @@ def testing(session, backend, python, env):
     spread = ["-n", "auto", "--dist", "worksteal"]
     chosen = session.posargs or ["tests", *examples, *spread]
     session.run(python, "-P", "-m", "pytest", "-q", *chosen, env=env)
+
+
+@nox.session(venv_backend="none", requires=["wheel"])
+def examples(session):
+    """The examples and the notebook, in a short form on one backend.
+
+    With `-- --write`, they run in full, and on every backend, and their output is kept.
+    """
+    python, env = python_with(session, "torch"), variables("torch")  # which compiles nothing
+    quietly(python, "-m", "pip", "install", "-c", "pins.txt", *groups("notebook"))
+    if "--write" in session.posargs:
+        notebook = str(ROOT / "examples" / "tour.ipynb")
+        session.run(python, "-P", "-m", "nbclient.cli", "--inplace", notebook, env=env)
+        for backend in BACKENDS:
+            write_output(session, backend)
+    showing(session, "torch", python, env)
+
+
+@timed
+def showing(session, backend, python, env):
+    """Test the examples and the notebook."""
+    session.run(python, "-P", "-m", "pytest", "-q", "examples", "-n", "auto", env=env)
+
+
+def write_output(session, backend):
+    """Run the examples in full, and the demo with ten seeds; keep what they print."""
+    python, env = python_with(session, backend), variables(backend)
+    folder = ROOT / "examples" / "output" / backend
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = str(folder / "learning-rates.png")
+    commands = {"demo": ["-m", "keras_norms", "demo", "--seeds", "10", "--plot", picture]}
+    for path in sorted(ROOT.glob("examples/*.py")):
+        if not path.name.startswith("test_"):
+            commands[path.stem] = [str(path)]
+    for name, command in commands.items():
+        printed = session.run(python, "-P", *command, env=env, silent=True, stderr=None)
+        (folder / f"{name}.txt").write_text(printed, "utf-8")
 
 
 @nox.session(venv_backend="none", requires=["wheel"])

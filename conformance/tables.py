@@ -162,8 +162,8 @@ def proof(ours):
     ]
     controls = max(len(report["controls"]) for report in ours.values())
     return (
-        f"Golden cases that pass: {', '.join(passed)}; the others are expected failures, which only "
-        f"Keras can mend. All {controls} controls fail, as they must.\n"
+        f"Golden cases that pass: {', '.join(passed)}; the others are expected failures, "
+        f"which only Keras can mend. All {controls} deliberate mistakes are caught.\n"
     )
 
 

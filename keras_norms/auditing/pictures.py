@@ -1,14 +1,25 @@
 """Pictures: the norms of units against their bounds."""
 
+import io
 import math
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.measures import group_axes_of
 from keras_norms.numerics.groups import axes_of_layout
 
 MOST_DOTS = 2000
+
+
+class Picture(Figure):
+    """A figure that notebooks show; they would show a plain one only after pyplot is imported."""
+
+    def _repr_png_(self):
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
 
 
 def norms_against_bounds(reports):
@@ -20,9 +31,7 @@ def norms_against_bounds(reports):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(reports)), layout="constrained")
+    figure = Picture(figsize=(8, 1.2 + 0.3 * len(reports)), layout="constrained")
     axes = figure.subplots()
     draw = np.random.default_rng(0)
     for row, report in enumerate(reports):

@@ -58,7 +58,10 @@ def _as_table(heading, columns, rows):
     from rich.text import Text
 
     file = io.StringIO()
-    console = Console(file=file, width=1_000_000, color_system=None, emoji=False)
+    # In a notebook, rich would show the table there instead of writing it.
+    console = Console(
+        file=file, width=1_000_000, color_system=None, emoji=False, force_jupyter=False
+    )
     table = Table(box=None, title=heading, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True)

@@ -1,7 +1,7 @@
 """Findings about one weight: its constraint, its regularizer, and whether Keras applies them.
 
 A fix is Python that works when it is pasted where `model`, `keras` and `keras_norms as kn` are
-known. Only what fails without a word is an error.
+known. An error is what fails silently.
 """
 
 import keras

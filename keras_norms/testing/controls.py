@@ -52,7 +52,7 @@ class Mutant:
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """A harness in trouble: `notices(cases, device)` says whether the suite turned red."""
+    """A broken harness: `notices(cases, device)` says whether the suite turned red."""
 
     name: str
     notices: Callable[..., bool]

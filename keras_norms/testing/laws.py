@@ -89,7 +89,7 @@ def idempotent(target, w):
 
 
 def feasible_input_is_identical(target, w):
-    """Weights without excess come back bit for bit, where a set has an inside."""
+    """Weights without excess are unchanged, where a set has an inside."""
     once = _project(target, w).astype("float32")
     if _excess(target, once).max(initial=0) == 0:
         again = _project(target, once)
