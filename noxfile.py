@@ -357,12 +357,16 @@ def benchmarks(session, backend):
         quietly(python, "-m", "pip", "install", *peers)
     env = variables(backend)
     del env["OMP_NUM_THREADS"]  # as users run it
+    folder = ROOT / ("benchmarks/output" if "--write" in session.posargs else "reports") / backend
+    folder.mkdir(parents=True, exist_ok=True)
     over = []
     for script in ("import_time", "thresholds", "whole_models", "constraints", "memory"):
-        arguments = session.posargs if script == "constraints" else []
+        printed = folder / f"{script}.txt"
         try:
-            session.run(python, "-P", f"benchmarks/{script}.py", *arguments, env=env)
+            with printed.open("w", encoding="utf-8") as file:
+                session.run(python, "-P", f"benchmarks/{script}.py", env=env, stdout=file)
         except nox.command.CommandFailed:  # the others are measured all the same
             over.append(script)
+        session.log(f"{printed}\n{printed.read_text('utf-8')}")
     if over:
         session.error(f"over a limit: {', '.join(over)}")

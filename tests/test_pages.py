@@ -5,8 +5,10 @@ import pathlib
 import re
 from collections import Counter
 
+import pytest
 from traps import TRAPS
 
+import keras_norms as kn
 from keras_norms.testing.cases import load_cases, packaged_cases
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -52,3 +54,47 @@ def test_every_finding_is_explained():
 def test_the_test_command_is_the_one_that_ci_runs():
     assert "\npip install nox && nox\n" in README
     assert "\npip install nox && nox\n" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+REPOSITORY = "https://github.com/keras-norms/keras_norms"
+IN_REPOSITORY = (
+    f"{REPOSITORY}/blob/main/",
+    f"{REPOSITORY}/tree/main/",
+    "https://raw.githubusercontent.com/keras-norms/keras_norms/main/",
+)
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff")),
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "conformance" / "README.md",
+]
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        start = next((start for start in IN_REPOSITORY if link.startswith(start)), None)
+        if start is None and "://" in link:
+            continue  # of another site, which no test may need
+        assert start or page.name != "README.md" or page.parent != ROOT, f"not absolute: {link}"
+        path, _, anchor = link.removeprefix(start or "").partition("#")
+        target = (ROOT if start else page.parent) / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_shows_what_the_demo_printed():
+    printed = (ROOT / "examples" / "output" / "jax" / "demo.txt").read_text("utf-8").splitlines()
+    block = README.split("it prints\nthis")[1].split("```")[1].strip("\n")
+    assert block.splitlines() == [line.rstrip() for line in printed[: len(block.splitlines())]]
+
+
+def test_it_is_cited_as_this_version():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {kn.__version__}\n" in citation
