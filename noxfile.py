@@ -37,6 +37,8 @@ OTHERS = {
     "ncps": "ncps",
     "keras_rs": "keras-rs",
 }
+# `jupyter execute`, in a Python whose scripts are not on the path.
+EXECUTE = "from nbclient.cli import main; main()"
 ROOT = pathlib.Path(__file__).parent
 DIST = ROOT / "dist"
 ENVIRONMENTS = ROOT / ".nox"
@@ -232,7 +234,7 @@ def examples(session):
     quietly(python, "-m", "pip", "install", "-c", "pins.txt", *groups("notebook"))
     if "--write" in session.posargs:
         notebook = str(ROOT / "examples" / "tour.ipynb")
-        session.run(python, "-P", "-m", "nbclient.cli", "--inplace", notebook, env=env)
+        session.run(python, "-P", "-c", EXECUTE, "--inplace", notebook, env=env)
         for backend in BACKENDS:
             write_output(session, backend)
     showing(session, "torch", python, env)
