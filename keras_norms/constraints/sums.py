@@ -1,4 +1,4 @@
-"""Constraints on the sum of a group: `Simplex`."""
+"""Constraints on the sum of a group: `Simplex` and `ZeroMean`."""
 
 import dataclasses
 from typing import final
@@ -8,6 +8,7 @@ import keras
 from keras_norms.config import parameter, positive
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
+from keras_norms.numerics.projections import onto_sum_zero
 from keras_norms.numerics.thresholds import onto_simplex
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -48,3 +49,38 @@ class Simplex(Constraint):
     def compute_projection(self, w, axes):
         """Each group at its nearest point of the simplex."""
         return onto_simplex(w, axes, self.total)
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class ZeroMean(Constraint):
+    """Groups whose entries sum to 0: the nearest point, `w - mean(w)`.
+
+    Under weight centering, a unit does not react to what is added to all of its inputs. The
+    Euclidean norm of the error of a group is at most `(4 + log2(n)) * eps` times the norm of the
+    result. A group whose mean is 0 up to rounding does not change. `Chain(ZeroMean(), MaxNorm(c))`
+    is the nearest point of both sets, and in this order only.
+
+    Args:
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `axis` names an axis twice.
+        TypeError: If `axis` is not made of integers.
+
+    Source: Huang et al., "Centered Weight Normalization in Accelerating Training of Deep Neural
+    Networks", ICCV 2017.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> print(keras.ops.convert_to_numpy(kn.ZeroMean()([0.5, 2.0, -1.0])))
+    [ 0.   1.5 -1.5]
+    """
+
+    axis: Axis = parameter(axis_of, 0)
+    convex = True
+
+    def compute_projection(self, w, axes):
+        """Each group less its mean."""
+        return onto_sum_zero(w, axes)

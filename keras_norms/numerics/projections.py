@@ -14,6 +14,7 @@ from keras_norms.numerics.norms import (
     has_single_entries,
     l2_or_one,
     l2_or_one_and_zeros,
+    positive_part,
     replaced,
     rounding,
     total,
@@ -131,3 +132,28 @@ def onto_box(w, low, high):
     if hasattr(w, "clamp"):  # PyTorch: one pass in place of four
         return w.clamp(low, high)
     return replaced(replaced(w, w < low, low), w > high, high)
+
+
+def onto_sum_zero(w, axes):
+    """Nearest groups whose entries sum to 0: `w - mean(w)`.
+
+    The mean of large entries is off by their rounding, which the mean of what is left mends. A
+    group whose mean rounding explains does not change.
+
+    Args:
+        w: A tensor of float32 or float64.
+        axes: The axes inside a group.
+    """
+    for _ in range(2):
+        w = w - _mean_beyond_rounding(w, axes)
+    return w
+
+
+def _mean_beyond_rounding(w, axes):
+    """The mean of each group; 0 where it is only rounding, but with the slope of a mean."""
+    size = math.prod([w.shape[a] for a in axes])
+    unit = 2.0 ** math.ceil(math.log2(max(size, 1)))  # a sum in this unit cannot overflow
+    above, below = (total(positive_part(part), axes) for part in (w / unit, w / -unit))
+    mean = (above - below) * (unit / max(size, 1))
+    is_rounding = ops.abs(above - below) <= rounding(w, axes) * (above + below)
+    return mean - ops.stop_gradient(ops.where(is_rounding, mean, ops.zeros_like(mean)))

@@ -5,12 +5,21 @@ import dataclasses
 from mpmath import mpf
 
 from conformance.catalogue.build import Subject
-from conformance.catalogue.every import SAME_WITHOUT_SLOPE, bad_bounds, breadth, manners, named
+from conformance.catalogue.every import (
+    EVERY_AXIS,
+    SAME_CONSTRAINT,
+    SAME_WITHOUT_SLOPE,
+    bad_bounds,
+    breadth,
+    manners,
+    named,
+)
 from conformance.catalogue.inputs import numbers, of
 from conformance.oracles.constraints import sums
 
 # A threshold is as exact as the largest entry, no more.
 SIMPLEX = Subject("simplex", "Simplex", sums.simplex, scale="largest", loops=True, slope=False)
+ZERO_MEAN = Subject("zero_mean", "ZeroMean", sums.zero_mean, scale="largest", moves=1)
 
 REQUIREMENTS = {
     "KN-SIMPLEX-001": (
@@ -28,11 +37,25 @@ REQUIREMENTS = {
         "a bad total or axis raises one exception type, which quotes it",
         "the set would be empty",
     ),
+    "KN-ZEROMEAN-001": (
+        "the result is the nearest point whose entries sum to 0; a group that sums to 0 stays bit "
+        "for bit",
+        "Huang et al., ICCV 2017",
+    ),
+    "KN-ZEROMEAN-002": EVERY_AXIS,
+    "KN-ZEROMEAN-003": SAME_CONSTRAINT,
+    "KN-ZEROMEAN-004": (
+        "it is exact for long groups, for a mean that is large beside what is left, and for the "
+        "largest and the smallest weights",
+        "sums round, and overflow",
+    ),
+    "KN-ZEROMEAN-005": ("a bad axis raises ValueError, which quotes it", "Keras' voice"),
 }
 
 
 def case_files():
     yield SIMPLEX.file("forward", simplex())
+    yield ZERO_MEAN.file("forward", zero_mean())
 
 
 def simplex():
@@ -59,6 +82,66 @@ def simplex():
     yield from manners(SIMPLEX, "KN-SIMPLEX-003", {"total": 1.5})
     yield from thresholds(SIMPLEX, "KN-SIMPLEX-004", {"total": 1.0})
     yield from bad_bounds(SIMPLEX, "KN-SIMPLEX-005", "total")
+
+
+def zero_mean():
+    yield ZERO_MEAN.case(
+        "KN-ZEROMEAN-001",
+        of((3, 1), [0.5, 2, -1]),
+        "by hand: [0.5, 2, -1] becomes [0, 1.5, -1.5]",
+        "a median, or a mean over n - 1",
+        exact=True,
+    )
+    yield ZERO_MEAN.case(
+        "KN-ZEROMEAN-001",
+        of((3, 3), [0.5, 0, 3, 0.25, 0, -4, -0.75, 0, 1]),
+        "groups that sum to 0 come back bit for bit",
+        "a mean that is rounding",
+        exact=True,
+    )
+    w = numbers("the mean of each filter", (2, 2, 3, 4))
+    title, hunts = "one mean per filter of a convolution", "a mean over rows only"
+    yield ZERO_MEAN.case("KN-ZEROMEAN-002", w, title, hunts, {"axis": [0, 1, 2]})
+    yield from breadth(ZERO_MEAN, "KN-ZEROMEAN-002", {})
+    yield from manners(ZERO_MEAN, "KN-ZEROMEAN-003", {})
+    pattern = [mpf(n) for n in (3, -1, 2, -4, 1, 5, -2, -3)]
+    n = 2**16
+    for title, hunts, entries, dtype in (
+        ("a mean of a million", "one pass", [10**6 + x / 16 for x in pattern] * 17, "float32"),
+        ("a mean of 2**40 in float64", "float32", [mpf(2) ** 40 + x for x in pattern], "float64"),
+        (
+            "many entries",
+            "one term after another",
+            [mpf(27033) / 8192, mpf(1)] * (n // 2),
+            "float32",
+        ),
+        ("one entry beside many", "a lost entry", [mpf(4096)] + [mpf(-0.125)] * (n - 1), "float32"),
+        ("a prime number of entries", "a wrong count", (pattern * 126)[:1009], "float32"),
+        (
+            "the largest weights",
+            "a sum that overflows",
+            [x * 2**125 for x in pattern[:4]],
+            "float32",
+        ),
+        ("tiny weights", "an epsilon", [x * mpf(2) ** -100 for x in pattern[:5]], "float32"),
+        ("a single entry", "a mean over n - 1", [mpf(0.375)], "float32"),
+        ("4096 entries of 16 in float16", "a sum in float16", [mpf(16), mpf(17)] * 2048, "float16"),
+    ):
+        w = of((len(entries), 1), entries)
+        yield ZERO_MEAN.case("KN-ZEROMEAN-004", w, title, hunts, dtype=dtype)
+    yield ZERO_MEAN.case(
+        "KN-ZEROMEAN-004",
+        numbers("again zero_mean", (33, 60)),
+        "a second application moves none of 60 groups",
+        "a mean without room for rounding",
+        kind="idempotent",
+        times=3,
+        expected={"moves": 0},
+    )
+    w = numbers("bad axis", (3, 4))
+    for axis in (2, [0, 0]):
+        title = f"axis={axis} is refused on rank 2"
+        yield ZERO_MEAN.raises("KN-ZEROMEAN-005", title, {"axis": axis}, ["Received: axis="], w)
 
 
 def thresholds(subject, requirement, config):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from conformance.mutants.plain import Plain, peaks, sums
+from conformance.mutants.plain import Plain, axes, peaks, sums
 from keras_norms.testing.controls import Mutant
 
 
@@ -68,7 +68,55 @@ class ShiftedMichelot(PlainMichelot):
         return super().nearest(v - peaks(v, self.axis))
 
 
+@dataclasses.dataclass(frozen=True)
+class Centered(Plain, keras.constraints.Constraint):
+    """The textbook: one mean, in float32."""
+
+    axis: object = 0
+
+    def __call__(self, w):
+        v = ops.cast(w, "float32")
+        return ops.cast(v - self.mean(v), w.dtype)
+
+    def mean(self, v):
+        return sums(v, self.axis) / self.count(v)
+
+    def count(self, v):
+        return math.prod(v.shape) / math.prod(sums(v, self.axis).shape)
+
+
+class MeanOfOthers(Centered):
+    def count(self, v):
+        return max(super().count(v) - 1, 1)
+
+
+class MeanOfTheWhole(Centered):
+    def mean(self, v):
+        return ops.mean(v)
+
+
+class MeanOfRows(Centered):
+    def mean(self, v):
+        return ops.mean(v, axis=0, keepdims=True)
+
+
+class Median(Centered):
+    def mean(self, v):
+        return ops.median(v, axis=axes(self.axis), keepdims=True)
+
+
+class ScaledMean(Centered):
+    def mean(self, v):
+        return super().mean(v) * (1 - 1e-7)
+
+
 MUTANTS = [
+    Mutant("a mean in one pass", {"ZeroMean": Centered}),
+    Mutant("a mean over n - 1", {"ZeroMean": MeanOfOthers}),
+    Mutant("the mean of the whole weight", {"ZeroMean": MeanOfTheWhole}),
+    Mutant("the mean of rows whatever the axis", {"ZeroMean": MeanOfRows}),
+    Mutant("a median for a mean", {"ZeroMean": Median}),
+    Mutant("a mean that is a little too small", {"ZeroMean": ScaledMean}),
     Mutant("simplex by running sums", {"Simplex": RunningSums}),
     Mutant("softmax for the simplex", {"Simplex": Softmax}),
     Mutant("rescaled positive part", {"Simplex": RescaledPositivePart}),

@@ -32,6 +32,16 @@ def threshold(group, total):
     return theta
 
 
+def zero_mean(w, axis=0):
+    """Each group less its mean: the nearest one that sums to 0."""
+    return w.map_groups(axis, without_mean)
+
+
+def without_mean(group):
+    mean = exact_sum(group) / max(len(group), 1)
+    return [_real(fraction(x) - mean) for x in group]
+
+
 def exact_sum(group):
     """The sum of the entries as a rational number."""
     return sum(fraction(x) * n for x, n in Counter(group).items())
