@@ -162,8 +162,9 @@ def proof(ours):
     ]
     controls = max(len(report["controls"]) for report in ours.values())
     return (
-        f"Golden cases that pass: {', '.join(passed)}; the others are expected failures, "
-        f"which only Keras can mend. All {controls} deliberate mistakes are caught.\n"
+        f"Test cases with exact results that pass: {', '.join(passed)}; the others are expected "
+        "failures, which only Keras or a backend can mend. The suite catches all "
+        f"{controls} deliberately broken implementations and harnesses.\n"
     )
 
 

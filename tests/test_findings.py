@@ -7,7 +7,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from traps import REBUILT, TRAPS, conv, dense, fitted, model_of, theirs
+from traps import REBUILT, TRAPS, cell, conv, dense, fitted, model_of, theirs
 from whole_models import BUILDERS, L, batch, fit, kernels
 
 import keras_norms as kn
@@ -152,6 +152,20 @@ def test_dropped_penalties_are_really_dropped_and_then_not():
     expected = 0.1 * (y.astype("float64") ** 2).sum() / size
     assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
     assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+def test_the_penalty_of_a_cell_counts_unless_audit_says_that_it_does_not(unroll):
+    """On JAX, `fit` fails at it in a loop that is not unrolled; elsewhere it counts."""
+    model = cell(penalty=kn.L2(1e6), unroll=unroll)
+    found = kn.audit(model).findings
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 3, 2), "float32"), np.ones((4, 2), "float32")
+    if found:
+        with pytest.raises(Exception, match="scope"):
+            model.fit(x, y, verbose=0)
+    else:
+        assert model.fit(x, y, verbose=0).history["loss"][0] > 100
 
 
 def test_a_penalty_deep_inside_is_not_moved_to_other_outputs():

@@ -68,8 +68,8 @@ def wrapped(inner, **arguments):
 
 def cell(**arguments):
     step = L.LSTMCell(2)
-    step.activity_regularizer = arguments.get("penalty")
-    return model_of(L.RNN(step), shape=(3, 2))
+    step.activity_regularizer = arguments.pop("penalty", None)
+    return model_of(L.RNN(step, **arguments), shape=(3, 2))
 
 
 def fitted(**arguments):
@@ -226,6 +226,11 @@ if STATELESS:
         "error",
         lambda: cell(penalty=kn.L2(0.1)),
         lambda: model_of(L.LSTM(2, activity_regularizer=kn.L2(0.1)), shape=(3, 2)),
+    )
+    TRAPS["activity-dropped, of a cell in a loop"] = (
+        "error",
+        lambda: cell(penalty=kn.L2(0.1)),
+        lambda: cell(penalty=kn.L2(0.1), unroll=True),
     )
 # The fix of these is for another model: one that is built again, and one that is loaded.
 REBUILT = {"half-precision"}

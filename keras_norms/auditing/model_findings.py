@@ -13,26 +13,26 @@ from keras_norms.models.holders import is_loadable, saved_settings
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path
 
-# With a stateless trainer, an RNN also traces its step in a scope of its own.
-_STEP_BY_STEP = (
-    (layers.TimeDistributed, layers.RNN) if HAS_STATELESS_TRAINER else (layers.TimeDistributed,)
-)
 _NEW_STEPS = "model.train_function = model.test_function = None"
 
 
 def dropped_activity_penalty(contents):
-    """Keras loses the penalty of a layer that runs step by step, or of the outermost model."""
+    """Keras loses the penalty of a layer that runs step by step, or of the outermost model.
+
+    With a stateless trainer, `fit` raises an error in place of losing that of an RNN's cell.
+    """
     for layer, enclosing in contents.layers:
         if layer.activity_regularizer is None:
             continue
-        wrapper = next((x for x in enclosing[::-1] if isinstance(x, _STEP_BY_STEP)), None)
+        wrapper = next((x for x in enclosing[::-1] if _runs_step_by_step(x)), None)
         if wrapper is not None:
             yield Finding(
                 "activity-dropped",
                 "error",
                 activity_path(layer),
-                f"{type(wrapper).__name__} runs this layer step by step, and `fit` loses its "
-                f"penalty; on {wrapper.name} itself, if the outputs are the same, it counts",
+                f"{type(wrapper).__name__} runs this layer step by step, and `fit` "
+                f"{'fails at' if isinstance(wrapper, layers.RNN) else 'loses'} its penalty; on "
+                f"{wrapper.name} itself, if the outputs are the same, it counts",
                 _move_penalty(contents.model, layer, wrapper),
             )
         elif layer is contents.model and HAS_STATELESS_TRAINER:
@@ -44,6 +44,12 @@ def dropped_activity_penalty(contents):
                 "this one, and you compile that, it counts",
                 _enclose(layer),
             )
+
+
+def _runs_step_by_step(layer):
+    """Whether the layers inside are traced in a scope of their own, which keeps their losses."""
+    is_traced_loop = isinstance(layer, layers.RNN) and HAS_STATELESS_TRAINER and not layer.unroll
+    return isinstance(layer, layers.TimeDistributed) or is_traced_loop
 
 
 def _move_penalty(model, layer, wrapper):

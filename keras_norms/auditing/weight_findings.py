@@ -38,8 +38,8 @@ def wrong_axis(weight):
             weight.path,
             f"axis={member.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} "
             f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
-            f"{'one norm per unit is' if is_unit else 'this layout asks for'} {better} of "
-            f"{better_size}, axis={wanted}",
+            f"{'one norm per unit makes' if is_unit else 'this layout asks for'} "
+            f"{_several(better, 'group')} of {better_size}, axis={wanted}",
             call_for_units(weight),
         )
         return
