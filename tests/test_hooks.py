@@ -144,7 +144,7 @@ def test_a_class_says_what_it_becomes_for_a_layout():
     assert not [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
     model.get_layer("conv").kernel.constraint = Alternate(axis=0)
     (finding,) = [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
-    assert "this layout asks for 36 of 4, axis=(2,)" in finding.message
+    assert "this layout asks for 36 groups of 4, axis=(2,)" in finding.message
     exec(finding.fix, {"model": model, "kn": kn})
     assert model.get_layer("conv").kernel.constraint == Alternate(axis=2)
     penalties = kn.regularize(model, GroupNorms())
