@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, Self
 
 import keras
+import numpy as np
 
 from keras_norms.config import Configured
 from keras_norms.numerics.groups import Axis, axes_of_layout, canonical_axes
@@ -68,6 +69,19 @@ class Setting(Configured):
             ValueError: If the weight lacks an axis that `axis` names.
         """
         return canonical_axes(self.axis, rank)
+
+    def axes_for(self, w: Any) -> tuple[int, ...]:
+        """The axes inside a group of weights: sorted, non-negative integers.
+
+        Raises:
+            ValueError: If the weights lack an axis that `axis` names. It says which variable it is.
+        """
+        try:
+            return self.group_axes(len(w.shape if hasattr(w, "shape") else np.shape(w)))
+        except ValueError as error:
+            if isinstance(w, keras.Variable):
+                raise ValueError(f"{error} for the weight {w.path}") from None
+            raise
 
     def along(self, axis: Axis) -> Self:
         """A copy with other axes inside a group; itself if it has no groups."""

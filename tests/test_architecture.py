@@ -26,6 +26,7 @@ ORDER = [
     "numerics.norms",
     "numerics.projections",
     "numerics.thresholds",
+    "numerics.spectra",
     "config",
     "setting",
     "identifiers",

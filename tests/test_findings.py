@@ -1,6 +1,7 @@
 """Findings: every trap is found, its healthy twin is silent, and its fix works when pasted."""
 
 import ast
+import contextlib
 import pathlib
 import warnings
 
@@ -161,14 +162,12 @@ def test_the_penalty_of_a_cell_is_never_lost_silently(unroll):
     found = kn.audit(model).findings
     model.compile("sgd", "mse")
     x, y = np.ones((4, 3, 2), "float32"), np.ones((4, 2), "float32")
-    try:
+    loss = None
+    with contextlib.nullcontext() if unroll else contextlib.suppress(Exception):
         (loss,) = model.fit(x, y, verbose=0).history["loss"]
-    except Exception as error:
-        assert not unroll
-        assert "scope" in str(error)
-    else:
-        assert not found
+    if loss is not None:
         assert loss > 100
+        assert not found
 
 
 def test_a_penalty_deep_inside_is_not_moved_to_other_outputs():

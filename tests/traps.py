@@ -205,6 +205,16 @@ TRAPS = {
         lambda: model_of(L.Dense(9, kernel_regularizer=kn.OrthogonalRegularizer(0.1, "columns"))),
         lambda: model_of(L.Dense(9, kernel_regularizer=kn.OrthogonalRegularizer(0.1, "rows"))),
     ),
+    "unreachable, of more groups than entries": (
+        "warning",
+        lambda: model_of(L.Dense(9, kernel_regularizer=kn.SoftOrthogonalRegularizer(0.1))),
+        lambda: model_of(L.Dense(9, kernel_regularizer=kn.SoftOrthogonalRegularizer(0.1, axis=1))),
+    ),
+    "unreachable, of both sides": (
+        "warning",
+        lambda: model_of(L.Dense(2, kernel_regularizer=kn.SoftOrthogonalRegularizer(0.1, "dso"))),
+        lambda: model_of(L.Dense(2, kernel_regularizer=kn.SoftOrthogonalRegularizer(0.1, "so"))),
+    ),
     "unknown-layout": ("warning", unknown, known),
     "activity-dropped": (
         "error",

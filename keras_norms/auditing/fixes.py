@@ -35,7 +35,8 @@ def call_as_it_is(kind, weight, setting):
     """
     setting = drop_in_of(setting)
     text = expression(setting) or _held_expression(kind, weight, setting)
-    own = ', axis="own"' if kind == "constraint" and setting is not None else ""
+    has_axis = kind == "constraint" or getattr(setting, "has_groups", False)
+    own = ', axis="own"' if has_axis and setting is not None else ""
     return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}{own})"
 
 

@@ -5,7 +5,6 @@ import math
 from typing import Any, ClassVar, Self
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_norms.numerics.groups import map_parts
@@ -91,19 +90,6 @@ class Constraint(Setting, keras.constraints.Constraint):
         outside = [size for a, size in enumerate(w.shape) if a not in axes]
         shape = () if self.has_coupled_groups else outside
         return ops.reshape(self.compute_excess(w, axes), shape)
-
-    def axes_for(self, w: Any) -> tuple[int, ...]:
-        """The axes inside a group of weights: sorted, non-negative integers.
-
-        Raises:
-            ValueError: If the weights lack an axis that `axis` names. It says which variable it is.
-        """
-        try:
-            return self.group_axes(len(w.shape if hasattr(w, "shape") else np.shape(w)))
-        except ValueError as error:
-            if isinstance(w, keras.Variable):
-                raise ValueError(f"{error} for the weight {w.path}") from None
-            raise
 
     def compute_projection(self, w: Any, axes: tuple[int, ...]) -> Any:
         """The point of the set that `w` is moved to. A subclass defines this.

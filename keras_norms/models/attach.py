@@ -85,8 +85,7 @@ def constrain(
     digits/conv/kernel (3, 3, 1, 8): MaxNorm(max_value=1.0, axis=(0, 1, 2), ord=2) for y x in unit
     digits/head/kernel (5408, 10): MaxNorm(max_value=1.0, axis=0, ord=2)
     """
-    if axis not in ("unit", "own"):
-        raise ValueError(f'`axis` must be "unit" or "own". Received: axis={axis!r}')
+    _check_axis(axis)
     _check_order(model, constraint)
     constraint = get_constraint(constraint)
     if isinstance(constraint, keras.regularizers.Regularizer):
@@ -96,7 +95,8 @@ def constrain(
         )
     if axis == "unit" and constraint is not None:
         constraint = drop_in_of(constraint)
-        _check_default_axis(constraint)
+        _check_axis_can_change(constraint)
+        _check_default_axis("constraint", constraint)
     contents = contents_of(model)
     settings, skipped = planned(contents, constraint, where, axis == "unit", unknown)
     changes = _set(contents, constraint, settings, skipped, "constraint")
@@ -108,7 +108,11 @@ def constrain(
 
 
 def regularize(
-    model: Any, regularizer: Any, where: Any = None, unknown: Literal["warn", "raise"] = "warn"
+    model: Any,
+    regularizer: Any,
+    where: Any = None,
+    axis: Literal["unit", "own"] = "unit",
+    unknown: Literal["warn", "raise"] = "warn",
 ) -> Changes:
     """Penalise weights of a built model.
 
@@ -117,6 +121,7 @@ def regularize(
         regularizer: A regularizer, its name, or any callable. None removes regularizers, and
             needs `where`.
         where: As for `constrain`; None is every kernel of known layout.
+        axis: As for `constrain`; it matters for penalties that have an axis.
         unknown: As for `constrain`.
 
     Returns:
@@ -134,6 +139,7 @@ def regularize(
     >>> print(kn.regularize(model, kn.L2(1e-4)))
     digits/head/kernel (4, 3): L2(l2=0.0001)
     """
+    _check_axis(axis)
     _check_order(model, regularizer)
     regularizer = get_regularizer(regularizer)
     if isinstance(regularizer, keras.constraints.Constraint):
@@ -146,8 +152,10 @@ def regularize(
             "`regularizer` must be for weights, which have no batch. "
             f"Received: regularizer={regularizer}"
         )
+    if axis == "unit" and isinstance(regularizer, Regularizer):
+        _check_default_axis("regularizer", regularizer)
     contents = contents_of(model)
-    settings, skipped = planned(contents, regularizer, where, True, unknown)
+    settings, skipped = planned(contents, regularizer, where, axis == "unit", unknown)
     return _set(contents, regularizer, settings, skipped, "regularizer")
 
 
@@ -221,17 +229,25 @@ def _warn_if_not_finite(settings):
         )
 
 
-def _check_default_axis(constraint):
+def _check_axis(axis):
+    if axis not in ("unit", "own"):
+        raise ValueError(f'`axis` must be "unit" or "own". Received: axis={axis!r}')
+
+
+def _check_axis_can_change(constraint):
     if not isinstance(constraint, Constraint):
         raise TypeError(
             '`axis="unit"` is for constraints whose axis can be changed; use one of keras_norms or '
             f'of Keras, or `axis="own"`. Received: {title(constraint)}'
         )
-    if not constraint.has_default_axis:
+
+
+def _check_default_axis(kind, setting):
+    if not setting.has_default_axis:
         raise ValueError(
-            "The constraint has an axis of its own. Leave it out, for one norm per unit "
+            f"The {kind} has an axis of its own. Leave it out, so that each unit is one group "
             '(`axis="unit"`), or keep it (`axis="own"`). '
-            f"Received: {constraint} and axis='unit'"
+            f"Received: {setting} and axis='unit'"
         )
 
 

@@ -2,9 +2,9 @@
 
 import warnings
 
-from keras_norms.constraints import Constraint
 from keras_norms.models.describe import title
 from keras_norms.models.selection import never_applied, select, without_layout, without_units
+from keras_norms.setting import Setting
 from keras_norms.warning import KerasNormsWarning
 
 
@@ -28,7 +28,7 @@ def planned(contents, setting, where, to_units, unknown):
         elif has_groups and not weight.has_units:
             skipped.append(without_units(weight))
         else:
-            if not to_units and isinstance(setting, Constraint):
+            if not to_units and isinstance(setting, Setting):
                 setting.axes_for(weight.variable)  # raises if it lacks an axis
             own = setting.for_layout(weight.layout) if has_groups else setting
             settings.append((weight, own))

@@ -13,11 +13,24 @@ from keras_norms.regularizers.lookup import deserialize as deserialize
 from keras_norms.regularizers.lookup import get as get
 from keras_norms.regularizers.lookup import serialize as serialize
 from keras_norms.regularizers.norms import L1, L1L2, L2
-from keras_norms.regularizers.spectra import OrthogonalRegularizer
+from keras_norms.regularizers.spectra import (
+    OrthogonalRegularizer,
+    SoftOrthogonalRegularizer,
+    SpectralRegularizer,
+)
 from keras_norms.regularizers.sum import Sum
 
 # The classes that `keras_norms` exports, and that `get` finds by their names.
-__all__ = ["L1", "L1L2", "L2", "BatchMean", "OrthogonalRegularizer", "Sum"]
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "BatchMean",
+    "OrthogonalRegularizer",
+    "SoftOrthogonalRegularizer",
+    "SpectralRegularizer",
+    "Sum",
+]
 
 CLASSES.update(by_name(*(globals()[name] for name in __all__)))
 CLASSES["l1_l2"] = L1L2

@@ -1,4 +1,4 @@
-"""Penalties on the spectrum of a kernel: `OrthogonalRegularizer`."""
+"""Penalties on the spectrum of a kernel: how orthogonal it is, and its largest singular value."""
 
 import dataclasses
 import math
@@ -8,8 +8,9 @@ import keras
 from keras import ops
 
 from keras_norms.config import nonnegative, parameter
-from keras_norms.numerics.groups import as_rows
+from keras_norms.numerics.groups import Axis, as_rows, axis_of
 from keras_norms.numerics.norms import l2_or_one, magnitude
+from keras_norms.numerics.spectra import gram, spectral_bound
 from keras_norms.regularizers.base import Regularizer
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -22,6 +23,14 @@ def _mode(name, value):
             f"Received: {name}={value}"
         )
     return value
+
+
+def _check_known(regularizer, x):
+    if None in tuple(x.shape):
+        raise ValueError(
+            f"{type(regularizer).__name__} is for weights, whose shape is known. "
+            f"Received: shape={tuple(x.shape)}"
+        )
 
 
 @_registered
@@ -80,11 +89,7 @@ class OrthogonalRegularizer(Regularizer):
         rank = len(x.shape)
         if rank == 0:
             raise ValueError("OrthogonalRegularizer needs vectors. Received: a scalar weight")
-        if None in tuple(x.shape):
-            raise ValueError(
-                "OrthogonalRegularizer is for weights, whose shape is known. "
-                f"Received: shape={tuple(x.shape)}"
-            )
+        _check_known(self, x)
         inside = (rank - 1,) if self.mode == "rows" else tuple(range(rank - 1))
         vectors = as_rows(x, inside)
         count = vectors.shape[0]
@@ -94,3 +99,148 @@ class OrthogonalRegularizer(Regularizer):
         cosines = vectors @ ops.transpose(vectors)  # `ops.matmul` rounds float64 on PyTorch
         pairs = magnitude(cosines * (1 - ops.eye(count, dtype=x.dtype)))
         return self.factor * (ops.sum(pairs) / (count * (count - 1)))
+
+
+# The names in the paper, and ours, which say what is summed.
+_SOFT_MODES = {"so": "frobenius", "dso": "double", "mc": "coherence"}
+
+
+def _soft_mode(name, value):
+    mode = _SOFT_MODES.get(value, value) if isinstance(value, str) else value
+    if mode not in _SOFT_MODES.values():
+        raise ValueError(
+            f'`{name}` must be "frobenius", "double" or "coherence" ("so", "dso" or "mc"). '
+            f"Received: {name}={value!r}"
+        )
+    return mode
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class SoftOrthogonalRegularizer(Regularizer):
+    """How far the groups are from being orthonormal: a smooth penalty for orthogonal kernels.
+
+    `W` is the matrix whose rows are the groups, and `I` is an identity matrix:
+    - "frobenius" (or "so"): `factor * sum((W @ W.T - I)**2)`;
+    - "double" ("dso"): the same, plus `factor * sum((W.T @ W - I)**2)`;
+    - "coherence" ("mc"): `factor * max(abs(W @ W.T - I))`, which one pair of groups decides.
+
+    More groups than each has entries cannot be orthonormal, and then the penalty is never 0; nor is
+    "double" for any matrix that is not square. Unlike `OrthogonalRegularizer`, it also draws the
+    norm of each group to 1.
+
+    Args:
+        factor: The factor, not negative.
+        mode: "frobenius", "double" or "coherence".
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `factor` is negative or not finite, `mode` is unknown, `axis` names an axis
+            twice or one that the weight lacks, or the shape of the weight is not known.
+        TypeError: If `factor` is not a number, or `axis` not made of integers.
+
+    Source: Bansal, Chen, Wang, "Can We Gain More from Orthogonality Regularizations in Training
+    Deep CNNs?", NeurIPS 2018.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> float(kn.SoftOrthogonalRegularizer(0.5)([[2.0, 0.0], [0.0, 1.0]]))  # (2 * 2 - 1)**2 / 2
+    4.5
+    """
+
+    factor: float = parameter(nonnegative, 0.01, is_factor=True)
+    mode: str = parameter(_soft_mode, "frobenius")
+    axis: Axis = parameter(axis_of, 0)
+
+    @classmethod
+    def examples(cls):
+        """One with each mode."""
+        return [cls(0.5, mode) for mode in _SOFT_MODES.values()]
+
+    def why_never_zero(self, shape):
+        """Only so many groups as each has entries can be orthonormal; "double" needs a square."""
+        groups, size = self._count(shape)
+        if self.mode == "double" and groups != size:
+            return f"a matrix of {groups} by {size} is orthogonal on one side only"
+        if groups > size:
+            return f"{groups} groups of {size} entries cannot all be orthogonal"
+        return None
+
+    def reaching_zero(self, shape):
+        """A copy of a mode that can be 0, of the columns of the matrix if there are fewer."""
+        if self.why_never_zero(shape) is None:
+            return self
+        mode = "frobenius" if self.mode == "double" else self.mode
+        groups, size = self._count(shape)
+        if groups <= size:
+            return dataclasses.replace(self, mode=mode)
+        inside = self.group_axes(len(shape))
+        outside = tuple(a for a in range(len(shape)) if a not in inside)
+        axis = outside[0] if len(outside) == 1 else outside
+        return dataclasses.replace(self, mode=mode, axis=axis)
+
+    def _count(self, shape):
+        """How many groups there are, and how many entries each has."""
+        axes = self.group_axes(len(shape))
+        size = math.prod([shape[a] for a in axes])
+        return math.prod(shape) // max(size, 1), size
+
+    def compute_penalty(self, x):
+        """The distance of the Gram matrix from the identity, times the factor."""
+        _check_known(self, x)
+        rows = as_rows(x, self.axes_for(x))
+        groups, size = rows.shape
+        if groups == 0:
+            return ops.zeros((), dtype=x.dtype)
+        if self.mode == "coherence":
+            off = rows @ ops.transpose(rows) - ops.eye(groups, dtype=x.dtype)
+            return self.factor * ops.amax(magnitude(off))
+        smaller = gram(rows) - ops.eye(min(groups, size), dtype=x.dtype)
+        # The larger Gram matrix has the same eigenvalues, and zeros, each of which is 1 off.
+        distance = ops.sum(smaller * smaller)
+        if self.mode == "double":
+            return self.factor * (2 * distance + abs(groups - size))
+        return self.factor * (distance + max(groups - size, 0))
+
+
+@_registered
+@final
+@dataclasses.dataclass(frozen=True)
+class SpectralRegularizer(Regularizer):
+    """`factor / 2 * s**2`, where `s` is the largest singular value of the groups, as a matrix.
+
+    `s` is an upper bound of it by Gram iteration, at most 0.1 % above it, which is smooth and does
+    not depend on random numbers. It takes some 10 products of the smaller Gram matrix with itself.
+    For a convolution, `s` is that of the reshaped kernel; the convolution's own largest singular
+    value is at most the square root of the window's size times it.
+
+    Args:
+        factor: The factor, not negative.
+        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+
+    Raises:
+        ValueError: If `factor` is negative or not finite, `axis` names an axis twice or one that
+            the weight lacks, or the shape of the weight is not known.
+        TypeError: If `factor` is not a number, or `axis` not made of integers.
+
+    Source: Yoshida, Miyato, "Spectral Norm Regularization for Improving the Generalizability of
+    Deep Learning", 2017.
+
+    Example:
+    >>> import keras_norms as kn
+    >>> round(float(kn.SpectralRegularizer(0.5)([[3.0, 0.0], [0.0, 1.0]])), 4)  # 3**2 / 4
+    2.25
+    """
+
+    factor: float = parameter(nonnegative, 0.01, is_factor=True)
+    axis: Axis = parameter(axis_of, 0)
+
+    def compute_penalty(self, x):
+        """Half of the square of the spectral bound, times the factor."""
+        _check_known(self, x)
+        axes = self.axes_for(x)
+        if math.prod(x.shape) == 0 or self.factor == 0:
+            return ops.zeros((), dtype=x.dtype)
+        bound = spectral_bound(x, axes)
+        return self.factor / 2 * (bound * bound)

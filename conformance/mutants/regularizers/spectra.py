@@ -1,8 +1,10 @@
 """Penalties on the rows and columns of a matrix, with the classic mistakes."""
 
 import dataclasses
+import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from conformance.mutants.plain import Plain
@@ -34,7 +36,130 @@ class DiagonalCounted(_Orthogonal):
     swapped, with_diagonal = False, True
 
 
+def _rows(x, axis):
+    """One row per group."""
+    rank = len(x.shape)
+    inside = range(rank) if axis is None else sorted(map(int, np.atleast_1d(axis) % max(1, rank)))
+    outside = [a for a in range(rank) if a not in inside]
+    size = math.prod(x.shape[a] for a in inside)
+    moved = ops.transpose(ops.cast(x, "float32"), [*outside, *inside])
+    return ops.reshape(moved, (math.prod(x.shape) // max(size, 1), size))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Soft(Plain, keras.regularizers.Regularizer):
+    factor: float = 0.01
+    mode: str = "frobenius"
+    axis: object = 0
+
+    def __call__(self, x):
+        rows = _rows(x, self.axis)
+        return self.factor * self.distance(rows, ops.transpose(rows))
+
+    def distance(self, rows, columns):
+        """Frobenius and double, as in the paper."""
+        one = ops.sum(ops.square(rows @ columns - ops.eye(rows.shape[0])))
+        if self.mode in ("double", "dso"):
+            one = one + ops.sum(ops.square(columns @ rows - ops.eye(rows.shape[1])))
+        return one
+
+
+class FrobeniusForCoherence(_Soft):
+    pass
+
+
+class OtherSide(_Soft):
+    def distance(self, rows, columns):
+        return super().distance(columns, rows)
+
+
+class NoIdentity(_Soft):
+    def distance(self, rows, columns):
+        return ops.sum(ops.square(rows @ columns)) - rows.shape[0]
+
+
+class RootOfDistance(_Soft):
+    def distance(self, rows, columns):
+        return ops.sqrt(super().distance(rows, columns))
+
+
+class OneSideOnly(_Soft):
+    def distance(self, rows, columns):
+        return ops.sum(ops.square(rows @ columns - ops.eye(rows.shape[0])))
+
+
+class CoherenceWithoutDiagonal(_Soft):
+    def distance(self, rows, columns):
+        if self.mode not in ("coherence", "mc"):
+            return super().distance(rows, columns)
+        pairs = (rows @ columns) * (1 - ops.eye(rows.shape[0]))
+        return ops.amax(ops.append(ops.zeros(1), ops.abs(pairs)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spectral(Plain, keras.regularizers.Regularizer):
+    factor: float = 0.01
+    axis: object = 0
+
+    def __call__(self, x):
+        rows = _rows(x, self.axis)
+        norm = self.norm(rows) if math.prod(rows.shape) else 0.0
+        return ops.convert_to_tensor(self.factor / 2 * norm**2, "float32")
+
+    def norm(self, rows):
+        """The largest singular value."""
+        return ops.svd(rows, compute_uv=False)[0]
+
+
+class FrobeniusNorm(_Spectral):
+    def norm(self, rows):
+        return ops.sqrt(ops.sum(ops.square(rows)))
+
+
+class PowerIterationFromOnes(_Spectral):
+    def norm(self, rows):
+        v = ops.ones((rows.shape[1], 1))
+        for _ in range(30):
+            v = ops.transpose(rows) @ (rows @ v)
+            v = v / ops.maximum(ops.sqrt(ops.sum(ops.square(v))), 1e-30)
+        return ops.sqrt(ops.sum(ops.square(rows @ v)))
+
+
+class TooFewSquarings(_Spectral):
+    def norm(self, rows):
+        power = rows @ ops.transpose(rows)
+        for _ in range(2):
+            power = power @ power
+        return ops.sum(ops.square(power)) ** (1 / 16)
+
+
+class NoSquare(_Spectral):
+    def norm(self, rows):
+        return ops.sqrt(super().norm(rows))
+
+
+class NoHalf(_Spectral):
+    def norm(self, rows):
+        return super().norm(rows) * 2**0.5
+
+
 MUTANTS = [
+    Mutant(
+        "frobenius for coherence",
+        {"SoftOrthogonalRegularizer": FrobeniusForCoherence},
+    ),
+    Mutant("the Gram matrix of the other side", {"SoftOrthogonalRegularizer": OtherSide}),
+    Mutant("a Gram matrix without the identity", {"SoftOrthogonalRegularizer": NoIdentity}),
+    Mutant("the root of the distance", {"SoftOrthogonalRegularizer": RootOfDistance}),
+    Mutant("one side only", {"SoftOrthogonalRegularizer": OneSideOnly}),
+    Mutant(
+        "coherence without the diagonal", {"SoftOrthogonalRegularizer": CoherenceWithoutDiagonal}
+    ),
+    Mutant("the Frobenius norm for the spectral one", {"SpectralRegularizer": FrobeniusNorm}),
+    Mutant("power iteration from ones", {"SpectralRegularizer": PowerIterationFromOnes}),
+    Mutant("too few squarings", {"SpectralRegularizer": TooFewSquarings}),
+    Mutant("the spectral norm without a square", {"SpectralRegularizer": NoSquare}),
+    Mutant("the square of the spectral norm without a half", {"SpectralRegularizer": NoHalf}),
     Mutant("rows for columns", {"OrthogonalRegularizer": RowsForColumns}),
     Mutant("diagonal counted", {"OrthogonalRegularizer": DiagonalCounted}),
 ]

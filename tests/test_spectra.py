@@ -1,0 +1,79 @@
+"""Singular values, against those of NumPy."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_norms as kn
+from keras_norms.numerics.spectra import BOUND_EXCESS, spectral_bound, squarings
+
+
+def flat(shape):
+    """A matrix whose singular values are all 1, the worst case of the bound."""
+    draw = np.random.default_rng(0).standard_normal((max(shape), min(shape)))
+    q = np.linalg.qr(draw)[0]
+    return q if shape[0] >= shape[1] else q.T
+
+
+def rank_1(shape):
+    draw = np.random.default_rng(0)
+    return np.outer(draw.standard_normal(shape[0]), draw.standard_normal(shape[1]))
+
+
+def one_above_many(shape):
+    """One singular value that is a little larger than many equal ones."""
+    u, _, v = np.linalg.svd(flat(shape) + 1e-3 * rank_1(shape), full_matrices=False)
+    return (u * np.where(np.arange(len(v)) == 0, 1 + 2**-10, 1)) @ v
+
+
+def normal(shape):
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e18])
+@pytest.mark.parametrize("kind", [normal, flat, rank_1, one_above_many])
+@pytest.mark.parametrize("shape", [(1, 7), (7, 1), (2, 2), (5, 3), (61, 127), (300, 256)])
+def test_the_bound_is_never_below_and_at_most_a_thousandth_above(kind, shape, scale):
+    w = (kind(shape) * scale).astype("float32")
+    exact = np.linalg.svd(w.astype("float64"), compute_uv=False)[0]
+    found = float(ops.convert_to_numpy(spectral_bound(ops.convert_to_tensor(w), (0,))))
+    # A product of two matrices of order 256 rounds by some ulp.
+    assert -2e-6 < found / exact - 1 < BOUND_EXCESS + 2e-6
+
+
+def test_squarings_grow_with_the_logarithm_of_the_order():
+    assert [squarings(n) for n in (0, 1, 2, 512, 4096)] == [0, 0, 8, 11, 12]
+    for order in (2, 3, 17, 512, 10**6):
+        assert order ** (1 / 2 ** (squarings(order) + 2)) - 1 <= 1.001 * BOUND_EXCESS
+
+
+@pytest.mark.parametrize("penalty", kn.SoftOrthogonalRegularizer.examples())
+def test_training_reaches_orthonormal_groups(penalty):
+    """From a kernel that is far from it, with the penalty as the only loss."""
+    layer = keras.layers.Dense(4, use_bias=False, kernel_regularizer=penalty)
+    model = keras.Sequential([keras.layers.Input((4,)), layer])
+    rate = {"frobenius": 0.1, "double": 0.05, "coherence": 0.02}[penalty.mode]
+    model.compile(keras.optimizers.SGD(rate), lambda y, outputs: 0 * ops.mean(outputs))
+    layer.kernel.assign(normal((4, 4)) / 2 + np.eye(4))
+    x = np.zeros((32, 4), "float32")
+    model.fit(x, x, batch_size=1, epochs=20, verbose=0)
+    kernel = ops.convert_to_numpy(layer.kernel).astype("float64")
+    # The worst entry is moved by a step of constant size, between which it swings.
+    assert np.abs(kernel.T @ kernel - np.eye(4)).max() < (
+        0.1 if penalty.mode == "coherence" else 1e-5
+    )
+
+
+def test_training_lowers_the_largest_singular_value():
+    penalty = kn.SpectralRegularizer(1.0)
+    layer = keras.layers.Dense(4, use_bias=False, kernel_regularizer=penalty)
+    model = keras.Sequential([keras.layers.Input((4,)), layer])
+    model.compile(keras.optimizers.SGD(0.1), lambda y, outputs: 0 * ops.mean(outputs))
+    kernel = flat((4, 4)) * np.array([3.0, 1.0, 0.5, 0.25])  # columns of these norms
+    layer.kernel.assign(kernel)
+    x = np.zeros((32, 4), "float32")
+    model.fit(x, x, batch_size=4, verbose=0)
+    found = np.linalg.svd(ops.convert_to_numpy(layer.kernel), compute_uv=False)
+    # Eight steps of the slope s: each takes a tenth of the largest, and leaves the others alone.
+    assert found == pytest.approx([3 * 0.9**8, 1.0, 0.5, 0.25], rel=1e-5)
