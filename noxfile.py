@@ -99,8 +99,12 @@ def python_with(session, backend, gpu=False):
 
 
 @functools.cache
-def environment(backend, gpu=False):
-    """The future of a Python, which is prepared once in a run of nox."""
+def environment(backend, gpu, /):
+    """The future of a Python, which is prepared once in a run of nox.
+
+    The cache tells a named argument, or one left out, from the same one given by position, and two
+    preparations of one folder at once would destroy each other's: hence the slash.
+    """
     return POOL.submit(prepare, backend, gpu)
 
 
@@ -180,7 +184,7 @@ def wheel(session):
 def environments(session):
     """Start to prepare the environments of all backends, beside the sessions that follow."""
     for backend in BACKENDS:
-        environment(backend)
+        environment(backend, False)
 
 
 @nox.session
