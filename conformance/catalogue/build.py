@@ -29,6 +29,11 @@ class Subject:
     moves: int = 0  # how many ulp a second application may move an entry
     loops: bool = False  # whether it iterates: slow to compile, and no single graph under PyTorch
     slope: bool = True  # whether there are cases about its gradient
+    coupled: bool = False  # whether groups depend on one another, and have one excess
+    # The subject whose oracle gives the nearest point, where this one's gives another.
+    nearest: "Subject | None" = None
+    # What iterations may leave beside rounding: (tensor, dtype, **config) -> an absolute error.
+    inexact: Callable | None = None
 
     def file(self, name, cases):
         """What `case_files` yields: the file's path below cases/, the target and the cases."""
@@ -61,6 +66,8 @@ class Subject:
             returned = exactly(result, "float64" if dtype == "float64" else "float32", reduced)
         else:
             returned = exactly(result, dtype, reduced, self.scale)
+            if not exact:
+                returned |= self._inexact(w, dtype, config)
         inputs, expected = {"w": given(w)} | inputs, {"result": returned} | (expected or {})
         return self.about(kind, requirement, title, hunts, config, inputs, expected, dtype)
 
@@ -81,15 +88,18 @@ class Subject:
         config = config or {}
         axis = config.get("axis", self.axis)
         inside = groups(w.shape, axis)
+        subject = self.nearest or self
         if distances is None:
-            nearest = self.oracle(w, **_arguments(config))
+            nearest = subject.oracle(w, **_arguments(config))
+            inside = [range(len(w.entries))] if self.coupled else inside
             distances = [norm([w.entries[i] - nearest.entries[i] for i in g]) for g in inside]
-        shape = outside(w.shape, axis)
+        shape = () if self.coupled else outside(w.shape, axis)
         result = exactly(
             Tensor(shape, tuple(distances)),
             "float64" if dtype == "float64" else "float32",
             *(self._reduced(w, config), "largest", 2),
         )
+        result |= subject._inexact(w, dtype, config)
         inputs, expected = {"w": given(w)}, {"result": result}
         return self.about("excess", requirement, title, hunts, config, inputs, expected, dtype)
 
@@ -118,9 +128,19 @@ class Subject:
             "expected": expected or {},
         }
 
+    def spectrum(self, requirement, w, title, hunts, config=None, dtype="float32", **limits):
+        """A case about the singular values of the result: `least`, `most` and `within`."""
+        about = (title, hunts, config or {}, {"w": given(w)}, limits, dtype)
+        return self.about("spectrum", requirement, *about)
+
+    def _inexact(self, w, dtype, config):
+        if self.inexact is None:
+            return {}
+        return {"inexact": float(self.inexact(w, dtype, **_arguments(config))).hex()}
+
     def _reduced(self, w, config):
         """How many numbers make an entry of the result."""
-        axis = None if self.penalty else config.get("axis", self.axis)
+        axis = None if self.penalty or self.coupled else config.get("axis", self.axis)
         return max(map(len, groups(w.shape, axis)), default=1)
 
 

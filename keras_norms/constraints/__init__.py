@@ -12,11 +12,23 @@ from keras_norms.constraints.lookup import deserialize as deserialize
 from keras_norms.constraints.lookup import get as get
 from keras_norms.constraints.lookup import serialize as serialize
 from keras_norms.constraints.norms import MaxNorm, MinMaxNorm, UnitNorm
+from keras_norms.constraints.spectra import MaxSpectralNorm, Orthogonal
 from keras_norms.constraints.sums import Simplex, ZeroMean
 from keras_norms.identifiers import by_name
 
 # The classes that `keras_norms` exports, and that `get` finds by their names.
-__all__ = ["Chain", "Clip", "MaxNorm", "MinMaxNorm", "NonNeg", "Simplex", "UnitNorm", "ZeroMean"]
+__all__ = [
+    "Chain",
+    "Clip",
+    "MaxNorm",
+    "MaxSpectralNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "Orthogonal",
+    "Simplex",
+    "UnitNorm",
+    "ZeroMean",
+]
 
 CLASSES.update(by_name(*(globals()[name] for name in __all__)))
 

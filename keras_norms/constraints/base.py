@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -20,13 +20,12 @@ class Constraint(Setting, keras.constraints.Constraint):
     unless its set is elementwise. It overrides `compute_step` if one training step goes only a
     part of the way, and `compute_excess` if the distance from the set is not the distance to the
     projection. Everything else that the package asks of it has a default below: `convex`,
-    `has_coupled_groups`, `keeps_zero_groups`, `norm_bounds`, `step_rate`, `at_full_rate`,
-    `audit_columns` and `for_layout`. A class that overrides `__call__` only, as those written for
-    `keras.constraints.Constraint` do, works too.
+    `has_coupled_groups`, `keeps_zero_groups`, `inexactness`, `norm_bounds`, `step_rate`,
+    `at_full_rate`, `audit_columns` and `for_layout`. A class that overrides `__call__` only, as
+    those written for `keras.constraints.Constraint` do, works too.
 
     Attributes:
         axis: The axes inside a group, as the user gave them; `()` for an elementwise set.
-        convex: Whether the set is convex. If it is, `keras_norms.testing.laws` checks more laws.
 
     Example:
     >>> import dataclasses, keras
@@ -44,7 +43,6 @@ class Constraint(Setting, keras.constraints.Constraint):
     """
 
     axis: Any = ()
-    convex: ClassVar[bool] = False
 
     def __call__(self, w: Any) -> Any:
         """The weights as Keras sets them after each optimizer step.
@@ -129,6 +127,14 @@ class Constraint(Setting, keras.constraints.Constraint):
         return l2(moved, tuple(range(len(w.shape))) if self.has_coupled_groups else axes)
 
     @property
+    def convex(self) -> bool:
+        """Whether the set is convex, and the map goes to the nearest point of it.
+
+        If it does, `keras_norms.testing.laws` checks more laws. A subclass writes `convex = True`.
+        """
+        return False
+
+    @property
     def has_coupled_groups(self) -> bool:
         """Whether groups depend on one another, as in a bound on the largest singular value.
 
@@ -143,6 +149,14 @@ class Constraint(Setting, keras.constraints.Constraint):
         On a sphere, every point is equally near to it, so none is chosen.
         """
         return False
+
+    @property
+    def inexactness(self) -> float:
+        """How far `project` may be from its exact result, as a part of the norm of the weight.
+
+        It counts beside rounding, and is more than 0 if the map is computed by iterations.
+        """
+        return 0.0
 
     @property
     def norm_bounds(self) -> tuple[float, float]:

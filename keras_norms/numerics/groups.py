@@ -103,6 +103,13 @@ def as_rows(w, axes):
     return ops.reshape(ops.transpose(w, outside + axes), (groups, size))
 
 
+def from_rows(rows, shape, axes):
+    """The tensor of this shape of which `as_rows` makes these rows."""
+    order = (*(a for a in range(len(shape)) if a not in axes), *axes)
+    moved = ops.reshape(rows, [shape[a] for a in order])
+    return ops.transpose(moved, sorted(range(len(shape)), key=order.__getitem__))
+
+
 # Code without a compiler reads and writes each intermediate result. Those of a part of so many
 # entries, 2 MiB of float32, stay in a processor's cache.
 CACHED = 2**19

@@ -1,4 +1,4 @@
-"""Loops: as many steps as it takes, whether values are known or traced."""
+"""Loops and choices that depend on values, whether these are known or traced."""
 
 from keras import ops
 
@@ -26,3 +26,15 @@ def repeat_while(unfinished, step, state, most):
         state = step(*state)
         goes_on = bool(unfinished(*state))
     return state
+
+
+def choose(condition, this, that):
+    """`this()` if a scalar of truth values is true, else `that()`, which is not computed then.
+
+    Where values are known, this is `if` in Python, for the reason that `repeat_while` gives.
+    """
+    try:
+        is_true = bool(condition)
+    except TypeError:
+        return ops.cond(condition, this, that)
+    return this() if is_true else that()

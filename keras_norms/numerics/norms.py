@@ -8,7 +8,7 @@ import math
 import keras
 from keras import ops
 
-_EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 # TensorFlow adds the terms of a sum one after another, or in an order that its compiler chooses,
 # and the error grows with their number. A maximum with 0 between two sums is a barrier, across
@@ -181,4 +181,4 @@ def rounding(w, axes):
         A Python float, `(4 + log2(n)) * eps` for groups of n entries.
     """
     size = math.prod([w.shape[a] for a in axes])
-    return (4 + math.log2(max(size, 1))) * _EPS[keras.backend.standardize_dtype(w.dtype)]
+    return (4 + math.log2(max(size, 1))) * EPS[keras.backend.standardize_dtype(w.dtype)]

@@ -4,10 +4,9 @@ import dataclasses
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
-from conformance.mutants.plain import Plain
+from conformance.mutants.plain import Plain, rows_of
 from keras_norms.testing.controls import Mutant
 
 
@@ -36,16 +35,6 @@ class DiagonalCounted(_Orthogonal):
     swapped, with_diagonal = False, True
 
 
-def _rows(x, axis):
-    """One row per group."""
-    rank = len(x.shape)
-    inside = range(rank) if axis is None else sorted(map(int, np.atleast_1d(axis) % max(1, rank)))
-    outside = [a for a in range(rank) if a not in inside]
-    size = math.prod(x.shape[a] for a in inside)
-    moved = ops.transpose(ops.cast(x, "float32"), [*outside, *inside])
-    return ops.reshape(moved, (math.prod(x.shape) // max(size, 1), size))
-
-
 @dataclasses.dataclass(frozen=True)
 class _Soft(Plain, keras.regularizers.Regularizer):
     factor: float = 0.01
@@ -53,7 +42,7 @@ class _Soft(Plain, keras.regularizers.Regularizer):
     axis: object = 0
 
     def __call__(self, x):
-        rows = _rows(x, self.axis)
+        rows = rows_of(x, self.axis)
         return self.factor * self.distance(rows, ops.transpose(rows))
 
     def distance(self, rows, columns):
@@ -102,7 +91,7 @@ class _Spectral(Plain, keras.regularizers.Regularizer):
     axis: object = 0
 
     def __call__(self, x):
-        rows = _rows(x, self.axis)
+        rows = rows_of(x, self.axis)
         norm = self.norm(rows) if math.prod(rows.shape) else 0.0
         return ops.convert_to_tensor(self.factor / 2 * norm**2, "float32")
 

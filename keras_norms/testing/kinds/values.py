@@ -35,6 +35,26 @@ def excess(case, harness):
     return [harness.compare("excess", got, case.expected["result"])]
 
 
+def spectrum(case, harness):
+    """The singular values of what the target returns, by NumPy in float64: groups are the rows.
+
+    How far the worst of them is outside of its limits counts in ulp of the limit in float32,
+    whatever dtype the weights have.
+    """
+    target = harness.make(case)
+    got = float64(target(harness.tensor(case.inputs["w"], case.dtype)))
+    inside = _method(target, "group_axes")(got.ndim)
+    outside = [a for a in range(got.ndim) if a not in inside]
+    rows = got.transpose([*outside, *inside])
+    rows = rows.reshape(int(np.prod(rows.shape[: len(outside)])), -1)
+    if not np.isfinite(rows).all():
+        raise Mismatch(f"Weights must be finite. Received: {rows}")
+    values = np.linalg.svd(rows, compute_uv=False)
+    least, most, within = (case.expected[name] for name in ("least", "most", "within"))
+    excess = float(max(values.max() - most, least - values.min(), 0.0)) / most
+    return [Measure("singular value", excess * 2.0**23, within * 2.0**23, excess)]
+
+
 def _method(target, name):
     """A method that Keras' own classes do not have."""
     if not hasattr(target, name):
@@ -170,5 +190,8 @@ def conv_layout(case, harness):
 
 KINDS = {
     f.__name__: f
-    for f in (forward, projection, excess, gradient, jit, idempotent, traced, conv_layout)
+    for f in (
+        *(forward, projection, excess, spectrum, gradient),
+        *(jit, idempotent, traced, conv_layout),
+    )
 }

@@ -1,0 +1,66 @@
+"""Constraints on singular values, by the singular value decomposition of mpmath."""
+
+from mpmath import mp, mpf
+
+from conformance.oracles.exact import Tensor
+from conformance.oracles.matrices import (
+    gram_bound,
+    rows_of,
+    singular_values,
+    with_rows,
+    with_singular_values,
+)
+
+
+def max_spectral_norm(w, max_value=1.0, mode="clip", axis=0):
+    """Singular values above the bound become it; or the whole weight over one number."""
+    if mode == "clip":
+        return clipped(w, max_value, axis=axis)
+    largest = gram_bound(rows_of(w, axis)) if w.entries else mpf(0)
+    factor = min(mpf(1), mpf(max_value) / largest) if largest else mpf(1)
+    return Tensor(w.shape, tuple(x * factor for x in w.entries))
+
+
+def clipped(w, max_value=1.0, mode="clip", axis=0):
+    """The nearest weight whose singular values are at most the bound, whatever the mode."""
+    bound = mpf(max_value)
+    if largest_singular_value(w, axis) <= bound:
+        return w
+    return with_rows(w, axis, with_singular_values(rows_of(w, axis), lambda s: min(s, bound)))
+
+
+def largest_singular_value(w, axis=0):
+    return singular_values(rows_of(w, axis))[0] if any(w.entries) else mpf(0)
+
+
+def orthogonal(w, gain=1.0, axis=0):
+    """All singular values become the gain; zeros become rows, or columns, of the DCT-II."""
+    rows = rows_of(w, axis)
+    if not w.entries:
+        return w
+    if not any(w.entries):
+        waves = cosines(*sorted((len(rows), len(rows[0]))))
+        rows = waves if len(rows) <= len(rows[0]) else list(zip(*waves, strict=True))
+        return with_rows(w, axis, [[mpf(gain) * x for x in row] for row in rows])
+    if singular_values(rows)[-1] < mpf(2) ** -150:
+        raise ValueError("No completion of a matrix without full rank is nearest")
+    return with_rows(w, axis, with_singular_values(rows, lambda _: mpf(gain)))
+
+
+def cosines(few, many):
+    """Orthonormal rows: sqrt(2 / n) cos(pi k (2 j + 1) / (2 n)), and sqrt(1 / n) for k = 0."""
+    return [
+        [
+            mp.sqrt(mpf(1 + (k > 0)) / many) * mp.cos(mp.pi * k * (2 * j + 1) / (2 * many))
+            for j in range(many)
+        ]
+        for k in range(few)
+    ]
+
+
+def condition(w, axis=0):
+    """The largest singular value over the smallest."""
+    if not any(w.entries):
+        return mpf(1)
+    values = singular_values(rows_of(w, axis))
+    return values[0] / values[-1]
