@@ -1,6 +1,7 @@
 """The cases of where Keras applies constraints and penalties, one per way of training."""
 
 from conformance.catalogue.constraints.norms import MAX_NORM, MIN_MAX_NORM
+from conformance.catalogue.constraints.spectra import CLIP, ORTHOGONAL
 from conformance.catalogue.regularizers.norms import L2
 
 HOLDS = {
@@ -51,6 +52,10 @@ REQUIREMENTS = {
         "gradient accumulation; expected failure",
     ),
     "KN-TRAINING-006": ("penalties of frozen weights are in the loss", "expected failure"),
+    "KN-TRAINING-007": (
+        "singular values are bounded on every way of training",
+        "`keras.optimizers.Optimizer.apply`",
+    ),
 }
 
 
@@ -58,6 +63,8 @@ def case_files():
     yield MAX_NORM.file("training", bounds())
     yield MIN_MAX_NORM.file("training", rates())
     yield L2.file("training", penalties())
+    yield CLIP.file("training", spectra(CLIP, {"max_value": 0.5}))
+    yield ORTHOGONAL.file("training", spectra(ORTHOGONAL, {"gain": 0.5}))
 
 
 def bounds():
@@ -71,6 +78,14 @@ def bounds():
         yield _bound("KN-TRAINING-003", "fit", title, dtype)
     for path, title in GAPS.items():
         yield _bound("KN-TRAINING-004", path, f"the bound holds for {title}")
+
+
+def spectra(subject, config):
+    expected = {"bound": 0.5, "of": "singular values"}
+    for path, title in HOLDS.items():
+        title = f"singular values stay within the bound after {title}"
+        hunts = "a constraint that is silently not applied"
+        yield _way(subject, "KN-TRAINING-007", path, title, hunts, config, expected)
 
 
 def rates():
