@@ -14,6 +14,7 @@ if problem is None:
     from keras_norms.models.callbacks import FactorSchedule, NormHistory, ProjectWeights
     from keras_norms.models.files import load_settings, save_settings
     from keras_norms.models.layouts import register_layout, unit_axes
+    from keras_norms.models.operators import conv_spectral_bound
     from keras_norms.regularizers import *  # noqa: F403
     from keras_norms.warning import KerasNormsWarning
 
@@ -27,6 +28,7 @@ if problem is None:
         "audit",
         "constrain",
         "constraints",
+        "conv_spectral_bound",
         "load_settings",
         "project",
         "register_layout",

@@ -77,3 +77,65 @@ def test_training_lowers_the_largest_singular_value():
     found = np.linalg.svd(ops.convert_to_numpy(layer.kernel), compute_uv=False)
     # Eight steps of the slope s: each takes a tenth of the largest, and leaves the others alone.
     assert found == pytest.approx([3 * 0.9**8, 1.0, 0.5, 0.25], rel=1e-5)
+
+
+def with_condition(shape, condition):
+    u, _, v = np.linalg.svd(normal(shape), full_matrices=False)
+    return (u * np.geomspace(1, 1 / condition, min(shape))) @ v
+
+
+def mapped(constraint, w):
+    return keras.ops.convert_to_numpy(constraint(ops.convert_to_tensor(w.astype("float32"))))
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.01, 3.0, 1e4, 1e17])
+@pytest.mark.parametrize("kind", [normal, flat, rank_1, one_above_many])
+@pytest.mark.parametrize("shape", [(7, 5), (61, 127), (300, 256)])
+def test_a_clip_is_near_the_nearest_point_and_within_the_bound(kind, shape, ratio):
+    w = kind(shape)
+    w = (w * (ratio / np.linalg.norm(w, 2))).astype("float32")
+    u, values, v = np.linalg.svd(w.astype("float64"), full_matrices=False)
+    got = mapped(kn.MaxSpectralNorm(1.0), w).astype("float64")
+    assert np.linalg.norm(got, 2) <= 1 + 1e-5
+    assert np.linalg.norm(got - (u * np.minimum(values, 1)) @ v, 2) <= 1e-5 * ratio
+    assert np.array_equal(mapped(kn.MaxSpectralNorm(1.0), got), got)
+
+
+@pytest.mark.parametrize("condition", [1, 10, 1e4])
+@pytest.mark.parametrize("shape", [(7, 5), (61, 127), (300, 256), (1, 9), (9, 1)])
+def test_the_polar_factor_is_orthogonal_and_near_the_nearest_point(shape, condition):
+    w = with_condition(shape, condition).astype("float32")
+    u, _, v = np.linalg.svd(w.astype("float64"), full_matrices=False)
+    got = mapped(kn.Orthogonal(3.0), w).astype("float64") / 3
+    square = got @ got.T if shape[0] <= shape[1] else got.T @ got
+    assert np.abs(square - np.eye(min(shape))).max() <= (5 + np.log2(max(shape))) * 2.0**-23
+    assert np.linalg.norm(got - u @ v, 2) <= 1e-5 + 1e-6 * condition
+    assert np.array_equal(mapped(kn.Orthogonal(3.0), got * 3), (got * 3).astype("float32"))
+
+
+@pytest.mark.parametrize("rank", [0, 1, 30])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("shape", [(60, 40), (40, 60)])
+def test_a_weight_without_full_rank_becomes_orthogonal_too(shape, scale, rank):
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1])) * scale
+    got = mapped(kn.Orthogonal(), w).astype("float64")
+    values = np.linalg.svd(got, compute_uv=False)
+    assert np.abs(values - 1).max() <= 1e-5
+    if rank:  # what it had is kept: the sum of the singular values of w
+        exact = np.linalg.svd(w.astype("float32").astype("float64"), compute_uv=False).sum()
+        assert (got * w).sum() == pytest.approx(exact, rel=1e-5)
+
+
+def test_spectral_constraints_are_found_per_layer():
+    layers = keras.layers
+    model = keras.Sequential([layers.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Flatten()])
+    kn.constrain(model, kn.MaxSpectralNorm(0.1))
+    assert model.layers[0].kernel.constraint == kn.MaxSpectralNorm(0.1, axis=(0, 1, 2))
+    kn.project(model)
+    rows = keras.ops.convert_to_numpy(model.layers[0].kernel).reshape(27, 4)
+    assert np.linalg.norm(rows, 2) == pytest.approx(0.1, rel=1e-5)
+    assert not kn.audit(model).errors
+    wrong = layers.Conv2D(4, 3, kernel_constraint=kn.MaxSpectralNorm(0.1))
+    wrong = keras.Sequential([layers.Input((8, 8, 3)), wrong])
+    assert [finding.code for finding in kn.audit(wrong).errors] == ["wrong-axis"]

@@ -14,7 +14,8 @@ from keras_norms.auditing.model_findings import MODEL_CHECKS, not_saved
 from keras_norms.auditing.weight_findings import cannot_apply, findings_of, wrong_kind
 from keras_norms.keras_internals import activity_losses_of
 from keras_norms.models.describe import drop_in_of
-from keras_norms.models.measures import norms_of, worst_excess
+from keras_norms.models.measures import largest_singular_value, norms_of, worst_excess
+from keras_norms.models.operators import CONVOLUTIONS, conv_spectral_bound
 from keras_norms.models.penalties import activity_path, penalties_of
 from keras_norms.models.weights import contents_of
 
@@ -35,7 +36,8 @@ class WeightReport:
         regularizer: The regularizer that Keras applies, or None.
         penalty: What the regularizer adds to the loss; None if there is none, or the weight is
             frozen.
-        columns: What `audit_columns` of its constraint and regularizer returns, by heading.
+        columns: What `audit_columns` of its constraint and regularizer returns, by heading, and the
+            columns of `spectra=True`.
     """
 
     path: str
@@ -111,6 +113,7 @@ def audit(
     y: Any = None,
     progress: Callable[[Sequence[Any]], Iterable[Any]] | None = None,
     saving: bool = False,
+    spectra: bool = False,
 ) -> Audit:
     """Look at every weight, constraint and penalty of a model, and say what is not as it looks.
 
@@ -126,6 +129,9 @@ def audit(
         saving: Whether to save the model to a temporary file, load it, and compare all settings.
             Without it, only layers of classes that are not Keras' own are made again, from their
             configs, without values; what that does not settle is not reported.
+        spectra: Whether to show, for each kernel, the largest singular value of its units ("largest
+            singular value"), as an upper bound that is at most 0.1 % above it; and for each
+            convolution what `conv_spectral_bound` says ("operator norm").
 
     Returns:
         An `Audit`: print it, or use `findings`, `errors`, `to_dict()`, `to_markdown()`, `plot()`.
@@ -154,7 +160,7 @@ def audit(
     reports, found = [], []
     for weight in weights if progress is None else progress(weights):
         variable = weight.variable
-        one, broken = _report(weight)
+        one, broken = _report(weight, spectra)
         finite = np.isfinite(one.norms).all() or weight.obstacle == "quantized"
         found += broken or findings_of(weight, one.excess if finite else np.nan)
         is_plain = variable.constraint is None and variable.regularizer is None
@@ -180,7 +186,7 @@ def _in_order(findings):
     return tuple(sorted(findings, key=lambda finding: finding.severity))  # "error" < "warning"
 
 
-def _report(weight):
+def _report(weight, spectra):
     """The report of a weight, and a finding in a list if one of its settings cannot be applied."""
     variable = weight.variable
     is_quantized = weight.obstacle == "quantized"  # integers, whose norm is not the weight's
@@ -195,6 +201,8 @@ def _report(weight):
             columns |= _columns(drop_in_of(getattr(variable, kind)), variable)
         except Exception as error:  # of a function of the user's, or an axis that is not there
             broken = [cannot_apply(weight, kind, error)]
+    if spectra and weight.is_kernel and not is_quantized:
+        columns |= _spectra(weight)
     report = WeightReport(
         path=weight.path,
         shape=tuple(variable.shape),
@@ -207,6 +215,14 @@ def _report(weight):
         columns=columns,
     )
     return report, broken
+
+
+def _spectra(weight):
+    """The largest singular value of the units of a kernel, and of its convolution if it has one."""
+    columns = {"largest singular value": largest_singular_value(weight)}
+    if weight.name == "kernel" and isinstance(weight.layer, CONVOLUTIONS):
+        columns["operator norm"] = conv_spectral_bound(weight.layer)
+    return columns
 
 
 def _excess(variable):

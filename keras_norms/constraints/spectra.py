@@ -13,7 +13,7 @@ from keras_norms.config import parameter, positive
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.spectra import (
+from keras_norms.numerics.spectral_sets import (
     all_axes,
     onto_orthonormal,
     onto_spectral_ball,
@@ -56,10 +56,10 @@ class MaxSpectralNorm(_Spectral):
       and not the nearest point. The number is an upper bound of the largest singular value, at most
       0.1 % above it, so a weight that close to `max_value` becomes smaller, too.
 
-    Both use products of matrices only. For a matrix of n rows and m >= n columns, "scale" takes
-    about 10 products of n by n matrices, and "clip" 20 if the weight is in the set, else 70 for
-    each pass, 11 of them n by n by m. In float16 and bfloat16, singular values may exceed the bound
-    by the rounding of entries.
+    Both use products of matrices only. For n groups of m >= n entries, "scale" takes about 10
+    products of n by n matrices. "clip" takes 20 for a weight in the set, else one to three passes
+    of 90 products, a third of them n by n by m. In float16 and bfloat16, singular values may exceed
+    the bound by the rounding of entries.
 
     A convolution with this kernel, as an operator on images, has a norm of at most the square root
     of the window's size times `max_value`; `conv_spectral_bound` gives a tighter number.

@@ -10,6 +10,7 @@ from keras_norms.constraints import Constraint
 from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
 from keras_norms.numerics.precision import as_tensor, lift
+from keras_norms.numerics.spectra import spectral_bound
 
 # The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
@@ -34,9 +35,12 @@ def group_axes_of(constraint, rank):
 
 def excess_axes_of(constraint, rank):
     """The axes that one number of `excess_of` covers: those inside a group; all if coupled."""
-    if isinstance(constraint, Constraint) and constraint.has_coupled_groups:
-        return tuple(range(rank))
-    return group_axes_of(constraint, rank)
+    return tuple(range(rank)) if is_coupled(constraint) else group_axes_of(constraint, rank)
+
+
+def is_coupled(constraint):
+    """Whether a constraint says that its groups depend on one another."""
+    return isinstance(constraint, Constraint) and constraint.has_coupled_groups
 
 
 def norms_of(w, axes):
@@ -47,6 +51,16 @@ def norms_of(w, axes):
         axes: The axes inside a group.
     """
     return _numbers(lambda part: l2(part, axes), _parts(w, axes))
+
+
+def largest_singular_value(weight):
+    """A bound of the largest singular value of the units of a kernel, at most 0.1 % above it.
+
+    Args:
+        weight: A `Weight` that has units.
+    """
+    w = lift(as_tensor(weight.variable))
+    return float(ops.convert_to_numpy(spectral_bound(w, weight.norm_axes)))
 
 
 def excess_of(constraint, w, times=1):

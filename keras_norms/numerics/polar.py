@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_norms.numerics.loops import choose, repeat_while
 from keras_norms.numerics.norms import EPS, l2_or_one, replaced, rounding
+from keras_norms.numerics.spectra import gram, spectral_bound
 
 # Each polynomial is the best one for the interval that the one before maps to, from singular
 # values in [1e-3, 1] on. The third comes four times, for the sake of smaller ones. Together they
@@ -29,18 +30,6 @@ _GROWING = (
 _CLOSING = (15 / 8, -5 / 4, 3 / 8)
 # Singular values of eps * s_max, which rounding makes of zeros, are 1 after 20 in float32.
 _MOST_STEPS = 80
-
-
-def gram(rows):
-    """The smaller of `rows @ rows.T` and `rows.T @ rows`, which share their nonzero eigenvalues.
-
-    Args:
-        rows: A tensor of shape (groups, size).
-    """
-    groups, size = rows.shape
-    columns = ops.transpose(rows)
-    # `ops.matmul` rounds float64 on PyTorch.
-    return rows @ columns if groups <= size else columns @ rows
 
 
 def polar_factor(rows):
@@ -60,7 +49,7 @@ def polar_factor(rows):
     # Its square bounds the square of the largest error of a squared singular value.
     is_near = ops.sum(ops.square(error @ error)) < 0.6
     start, product = choose(
-        is_near, lambda: (rows, product), lambda: _with_gram(_grown(_full_rank(rows)))
+        is_near, lambda: (rows, product), lambda: _with_gram(sign(_full_rank(rows)))
     )
 
     def unfinished(x, product):
@@ -77,10 +66,26 @@ def sign(rows):
 
     It takes a known number of steps. Of a symmetric matrix, it is the matrix sign.
     """
+    if rows.shape[0] > rows.shape[1]:
+        return ops.transpose(sign(ops.transpose(rows)))
     x = _grown(rows)
     for _ in range(3):  # from 1e-2 by way of 1e-6, and the rounding of the first
         x = _polynomial(x, gram(x), _CLOSING)
+    for _ in range(2):
+        x = _turned(rows, x)
     return x
+
+
+def _turned(rows, x):
+    """An orthogonal `x` turned a little, so that `rows @ x.T` is more symmetric.
+
+    That of the polar factor is symmetric, and `rows` is the product of the two. Steps from a small
+    matrix to an orthogonal one add up rounding of the directions, which no later step mends.
+    """
+    product = rows @ ops.transpose(x)
+    symmetric = (product + ops.transpose(product)) / 2
+    largest = spectral_bound(rows, (1,), 0.5)
+    return x + (rows - symmetric @ x) / replaced(largest, largest == 0, 1)
 
 
 def _grown(rows):

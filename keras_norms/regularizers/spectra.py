@@ -10,8 +10,7 @@ from keras import ops
 from keras_norms.config import nonnegative, parameter
 from keras_norms.numerics.groups import Axis, as_rows, axis_of
 from keras_norms.numerics.norms import l2_or_one, magnitude
-from keras_norms.numerics.polar import gram
-from keras_norms.numerics.spectra import spectral_bound
+from keras_norms.numerics.spectra import gram, spectral_bound
 from keras_norms.regularizers.base import Regularizer
 
 _registered = keras.saving.register_keras_serializable("keras_norms")

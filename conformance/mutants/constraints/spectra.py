@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from conformance.mutants.plain import Plain, norms, rows_of, with_rows
-from keras_norms.numerics import polar, spectra
+from keras_norms.numerics import polar, spectra, spectral_sets
 from keras_norms.testing.controls import Mutant
 
 
@@ -100,7 +100,7 @@ class SoftThreshold(_MaxSpectralNorm):
 
 class OnePass(_MaxSpectralNorm):
     def clip(self, rows):
-        return spectra._clipped(rows, self.max_value)
+        return spectral_sets._clipped(rows, self.max_value)
 
 
 class LowBound(_MaxSpectralNorm):

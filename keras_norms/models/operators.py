@@ -1,0 +1,151 @@
+"""Operators: how much a convolution stretches images, whatever their size.
+
+On an unbounded grid, a convolution multiplies the spectrum of an image by a matrix for each
+frequency, so its norm is the largest singular value of all of these. Zero padding and the edges of
+an image only leave rows and columns out of that operator, and so can only make the norm smaller.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_norms.numerics.precision import lift
+
+# The norm between the frequencies that are looked at exceeds that at them by no more than this.
+_EXCESS = 0.02
+
+_L = keras.layers
+_TRANSPOSED = (_L.Conv1DTranspose, _L.Conv2DTranspose, _L.Conv3DTranspose)
+_DEPTHWISE = (_L.DepthwiseConv1D, _L.DepthwiseConv2D)
+_SEPARABLE = (_L.SeparableConv1D, _L.SeparableConv2D)
+CONVOLUTIONS = (_L.Conv1D, _L.Conv2D, _L.Conv3D, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
+
+
+def conv_spectral_bound(layer: Any) -> float:
+    """An upper bound of the norm of a convolution as an operator, over all sizes of images.
+
+    The layer, without its bias and activation, stretches no difference of inputs by more: this is
+    a bound of its Lipschitz constant in the Euclidean norm. It holds for zero padding ("valid",
+    "same" and "causal"), strides, dilation, groups and transposed convolutions. On large images,
+    the norm comes near to it: the bound is at most 2 % above the norm on an unbounded grid. Of a
+    separable convolution, it is the product of the bounds of its two parts.
+
+    A bound by the FFT of an image with circular padding would not hold: the kernel [1, -1] has
+    norm 1.919 on 5 pixels with zero padding, and 1.902 with circular padding.
+
+    It takes the singular values of some hundreds of matrices of `filters` by `channels`, in NumPy:
+    10 seconds for a 3x3 kernel with 256 channels and filters, and nothing to speak of for 1x1 and
+    depthwise kernels.
+
+    Args:
+        layer: A built Conv1D, Conv2D, Conv3D, or such a layer that is depthwise, separable or
+            transposed.
+
+    Returns:
+        A Python float.
+
+    Raises:
+        TypeError: If `layer` is no convolution.
+        ValueError: If `layer` is not built.
+
+    Source: Ehlich, Zeller, "Schwankung von Polynomen zwischen Gitterpunkten", Math. Z. 86, 1964,
+    bounds a trigonometric polynomial between points of a grid; Delattre et al., "Efficient Bound
+    of Lipschitz Constant for Convolutional Layers by Gram Iteration", ICML 2023.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Conv1D(1, 2, use_bias=False)
+    >>> layer.build((None, 5, 1))
+    >>> layer.set_weights([np.array([[[1.0]], [[-1.0]]])])
+    >>> round(kn.conv_spectral_bound(layer), 2)  # 2 on an endless signal
+    2.04
+    """
+    if not isinstance(layer, CONVOLUTIONS):
+        raise TypeError(
+            "The layer must be a convolution, such as keras.layers.Conv2D. "
+            f"Received: {layer!r} of type {type(layer).__name__}"
+        )
+    if not layer.built:
+        raise ValueError(
+            f"{layer.name} has no kernel yet; call `{layer.name}.build(input_shape)`. "
+            "Received: a layer that is not built"
+        )
+    if isinstance(layer, _SEPARABLE):
+        pointwise = _array(layer.pointwise_kernel)
+        ones = (1,) * (pointwise.ndim - 2)
+        return _largest(_per_channel(layer.depthwise_kernel), layer.strides) * _largest(
+            [pointwise], ones
+        )
+    return _largest(_kernels(layer), layer.strides)
+
+
+def _kernels(layer):
+    """The kernels (window, in, out) that act side by side: one per group of channels."""
+    if isinstance(layer, _DEPTHWISE):
+        return _per_channel(layer.kernel)
+    kernel = _array(layer.kernel)
+    if isinstance(layer, _TRANSPOSED):  # the adjoint of a convolution from its filters
+        return [kernel]
+    return np.split(kernel, layer.groups, axis=-1)
+
+
+def _per_channel(kernel):
+    """The kernels of a depthwise convolution, one per channel."""
+    kernel = _array(kernel)
+    return np.split(kernel, kernel.shape[-2], axis=-2)
+
+
+def _array(kernel):
+    array = ops.convert_to_numpy(lift(ops.convert_to_tensor(kernel)))
+    return array.astype("float64")
+
+
+def _largest(kernels, strides):
+    """The largest norm of some kernels that act on channels of their own."""
+    return max((_norm(_with_steps_of_one(kernel, strides)) for kernel in kernels), default=0.0)
+
+
+def _with_steps_of_one(kernel, strides):
+    """A kernel of stride 1 with the same norm: what a stride skips becomes channels.
+
+    The pixels `stride * i + r` are channel r of a coarser image, on which the kernel moves by 1.
+    """
+    rank = kernel.ndim - 2
+    steps = (strides,) * rank if isinstance(strides, int) else tuple(strides)
+    pairs = list(zip(kernel.shape[:rank], steps, strict=True))
+    padded = np.pad(kernel, [*((0, -size % step) for size, step in pairs), (0, 0), (0, 0)])
+    shape = [n for size, step in pairs for n in (math.ceil(size / step), step)]
+    split = padded.reshape(*shape, *kernel.shape[-2:])
+    windows, phases = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
+    moved = split.transpose(*windows, *phases, 2 * rank, 2 * rank + 1)
+    return moved.reshape(*moved.shape[:rank], -1, kernel.shape[-1])
+
+
+def _norm(kernel):
+    """A bound of the largest singular value at any frequency of a kernel (window, in, out).
+
+    At a frequency, a product of the matrix with two vectors is a trigonometric polynomial, of
+    degree (size - 1) / 2 along each axis of the window. Between N equidistant points, it exceeds
+    the largest value at them by at most the factor 1 / cos(pi * degree / N), for each axis.
+    """
+    sizes = kernel.shape[:-2]
+    axes = tuple(range(len(sizes)))
+    moving = sum(size > 1 for size in sizes)
+    points = [_points(size, (1 + _EXCESS) ** (1 / max(moving, 1))) for size in sizes]
+    # A real kernel has conjugate matrices, of the same norm, at opposite frequencies.
+    half = np.fft.rfftn(kernel, points, axes=axes)
+    factor = math.prod(
+        1 / math.cos(math.pi * (size - 1) / (2 * n)) for size, n in zip(sizes, points, strict=True)
+    )
+    matrices = half.reshape(-1, *kernel.shape[-2:])
+    return factor * max(float(np.linalg.norm(matrix, 2)) for matrix in matrices)
+
+
+def _points(size, factor):
+    """The least number of points between which a polynomial stays within this factor."""
+    if size == 1:
+        return 1
+    return math.ceil(math.pi * (size - 1) / (2 * math.acos(1 / factor)))
