@@ -363,10 +363,11 @@ def benchmarks(session, backend):
         quietly(python, "-m", "pip", "install", *peers)
     env = variables(backend)
     del env["OMP_NUM_THREADS"]  # as users run it
+    env["PYTHONPATH"] = str(ROOT / "benchmarks")  # for timing.py
     folder = ROOT / ("benchmarks/output" if "--write" in session.posargs else "reports") / backend
     folder.mkdir(parents=True, exist_ok=True)
     over = []
-    for script in ("import_time", "thresholds", "whole_models", "constraints", "memory"):
+    for script in ("import_time", "thresholds", "spectra", "whole_models", "constraints", "memory"):
         printed = folder / f"{script}.txt"
         try:
             with printed.open("w", encoding="utf-8") as file:

@@ -11,9 +11,7 @@ exits with 1 if a ratio to Keras' is above the limit of its shape and dtype plus
 
 import argparse
 import os
-import random
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -21,6 +19,7 @@ import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from timing import modes, seconds_of
 
 import keras_norms as kn
 
@@ -48,45 +47,9 @@ PAIRS = [
 ]
 
 
-def modes():
-    """How users run constraints on this backend: a name, a compiler, and a wait for the result."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        def graph(function):
-            return tf.function(function, autograph=False)
-
-        def xla(function):
-            return tf.function(function, autograph=False, jit_compile=True)
-
-        return [("graph", graph, lambda y: y), ("XLA", xla, lambda y: y)]
-    if backend == "jax":
-        import jax
-
-        return [("jit", jax.jit, lambda y: y.block_until_ready())]
-    return [("eager", lambda function: function, lambda y: y)]
-
-
-def compare(theirs, ours, again, doubled, x, wait, rounds):
-    """The median seconds of Keras', the ratio of ours to it, its noise, and the ratio to `doubled`.
-
-    A ratio compares two calls in the same round, in random order. So it does not matter if the
-    machine is slow for a while, or if a function finds the cache warm.
-    """
-    functions = (theirs, ours, again, doubled)
-    for function in functions:
-        wait(function(x))
-    seconds = np.zeros((rounds, 4))
-    order = [0, 1, 2, 3]
-    draw = random.Random(0)
-    for row in seconds:
-        draw.shuffle(order)
-        for i in order:
-            start = time.perf_counter()
-            wait(functions[i](x))
-            row[i] = time.perf_counter() - start
-    base, mine, twin, least = seconds.T
+def compare(functions, x, rounds):
+    """The median seconds of Keras', the ratio of ours to it, its noise, and that to `w * 2`."""
+    base, mine, twin, least = seconds_of(functions, x, rounds).T
     noise = max(abs(np.median(quarter) - 1) for quarter in np.array_split(twin / base, 4))
     return np.median(base), np.median(mine / base), noise, np.median(mine / least)
 
@@ -101,7 +64,7 @@ def main():
         table.add_column(heading)
     table.title = f"{backend}, Keras {keras.__version__}"
     slow = 0
-    for mode, compiler, wait in modes():
+    for mode, compiler in modes().items():
         for ours, theirs in PAIRS:
             for shape, axis, dtype, limit in SHAPES:
                 array = np.random.default_rng(0).standard_normal(shape).astype("float32")
@@ -111,7 +74,7 @@ def main():
                 constraints = (theirs, ours.along(axis), again, lambda w: w * 2)
                 functions = [compiler(f) for f in constraints]
                 n = max(41, rounds * 65536 // int(np.prod(shape)))
-                base, ratio, noise, to_least = compare(*functions, w, wait, n)
+                base, ratio, noise, to_least = compare(functions, w, n)
                 slow += ratio > limit + noise
                 name = type(ours).__name__
                 mark = " [red]slow[/]" if ratio > limit + noise else ""

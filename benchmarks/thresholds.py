@@ -10,18 +10,14 @@ radius. The exit code is 1 if ours is not `PROMISED` times faster.
 """
 
 import argparse
-import os
-import random
 import sys
-import time
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 from keras import ops
 from rich.console import Console
 from rich.table import Table
+from timing import modes, seconds_of
 
 import keras_norms as kn
 
@@ -69,27 +65,6 @@ def peers():
     }
 
 
-def modes():
-    """How users run constraints on this backend: a name, and a compiler."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return {
-            "graph": lambda f: tf.function(f, autograph=False),
-            "XLA": lambda f: tf.function(f, autograph=False, jit_compile=True),
-        }
-    if backend == "jax":
-        import jax
-
-        def jit(function):
-            compiled = jax.jit(function)
-            return lambda x: compiled(x).block_until_ready()
-
-        return {"jit": jit}
-    return {"eager": lambda f: f}
-
-
 def exact(w, signs):
     """The projections in float64, with sums in extended precision."""
     v = np.abs(w) if signs else w
@@ -100,22 +75,6 @@ def exact(w, signs):
     theta = np.take_along_axis(excess / count, last[None], axis=0).astype("float64")
     nearest = np.maximum(v - theta, 0)
     return np.sign(w) * nearest if signs else nearest
-
-
-def compare(functions, x, rounds):
-    """The median seconds of each function, and of the others' ratio to the first."""
-    for function in functions:
-        function(x)
-    seconds = np.zeros((rounds, len(functions)))
-    order = list(range(len(functions)))
-    draw = random.Random(0)
-    for row in seconds:
-        draw.shuffle(order)
-        for i in order:
-            start = time.perf_counter()
-            functions[i](x)
-            row[i] = time.perf_counter() - start
-    return np.median(seconds, axis=0), np.median(seconds / seconds[:, :1], axis=0)
 
 
 def main():
@@ -141,12 +100,13 @@ def main():
                     / np.spacing(np.float32(RADIUS))
                     for f in functions
                 ]
-                seconds, ratios = compare(functions, w, rounds)
+                times = seconds_of(functions, w, rounds)
+                ours_took, ratios = np.median(times[:, 0]), np.median(times / times[:, :1], axis=0)
                 for i, peer in enumerate(others, 1):
                     missed = ratios[i] < PROMISED[backend]
                     slow += missed
                     table.add_row(
-                        *(mode, name, str(shape), f"{seconds[0] * 1e3:.2f}", f"{errors[0]:.2f}"),
+                        *(mode, name, str(shape), f"{ours_took * 1e3:.2f}", f"{errors[0]:.2f}"),
                         *(
                             peer,
                             f"{ratios[i]:.1f}{' [red]slow[/]' if missed else ''}",
