@@ -40,6 +40,16 @@ def test_transfer_lists_the_frozen_and_constrains_the_rest(capsys):
     assert out.rstrip().endswith("audit: 0 findings")
 
 
+def test_a_bounded_network_is_certified_and_survives_more(capsys):
+    out = output_of("lipschitz.py", capsys, epochs=8, seeds=1)
+    found = re.findall(r"(clean|attack|certified) +([\d.]+)%", out)
+    free, bounded = (dict(found[i : i + 3]) for i in (0, 3))
+    assert float(free["certified"]) < 1
+    assert float(bounded["certified"]) > 30
+    assert float(bounded["attack"]) > float(free["attack"])
+    assert min(float(each["clean"]) for each in (free, bounded)) > 90
+
+
 def test_the_notebook_runs_and_shows_tables_and_pictures(tmp_path):
     book = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
