@@ -16,6 +16,8 @@ from keras_norms.numerics.precision import lift
 
 # The norm between the frequencies that are looked at exceeds that at them by no more than this.
 _EXCESS = 0.02
+# How many entries the matrices have that are looked at together: 64 MiB.
+_ENTRIES_AT_ONCE = 2**22
 
 _L = keras.layers
 _TRANSPOSED = (_L.Conv1DTranspose, _L.Conv2DTranspose, _L.Conv3DTranspose)
@@ -37,8 +39,8 @@ def conv_spectral_bound(layer: Any) -> float:
     norm 1.919 on 5 pixels with zero padding, and 1.902 with circular padding.
 
     It takes the singular values of some hundreds of matrices of `filters` by `channels`, in NumPy:
-    10 seconds for a 3x3 kernel with 256 channels and filters, and nothing to speak of for 1x1 and
-    depthwise kernels.
+    4 seconds for a 3x3 kernel with 256 channels and filters, 17 with 512, and 2 for all 52 layers
+    of MobileNetV2, whose kernels are 1x1 or depthwise.
 
     Args:
         layer: A built Conv1D, Conv2D, Conv3D, or such a layer that is depthwise, separable or
@@ -74,28 +76,25 @@ def conv_spectral_bound(layer: Any) -> float:
             "Received: a layer that is not built"
         )
     if isinstance(layer, _SEPARABLE):
-        pointwise = _array(layer.pointwise_kernel)
-        ones = (1,) * (pointwise.ndim - 2)
-        return _largest(_per_channel(layer.depthwise_kernel), layer.strides) * _largest(
-            [pointwise], ones
-        )
-    return _largest(_kernels(layer), layer.strides)
+        pointwise = _array(layer.pointwise_kernel)[None]
+        depthwise = _with_steps_of_one(_channels(layer.depthwise_kernel), layer)
+        return _norm(depthwise) * _norm(pointwise)
+    return _norm(_with_steps_of_one(_kernels(layer), layer))
 
 
 def _kernels(layer):
-    """The kernels (window, in, out) that act side by side: one per group of channels."""
+    """The kernels that act side by side, (groups, *window, in, out)."""
     if isinstance(layer, _DEPTHWISE):
-        return _per_channel(layer.kernel)
+        return _channels(layer.kernel)
     kernel = _array(layer.kernel)
-    if isinstance(layer, _TRANSPOSED):  # the adjoint of a convolution from its filters
-        return [kernel]
-    return np.split(kernel, layer.groups, axis=-1)
+    # A transposed convolution is the adjoint of a convolution from its filters.
+    groups = 1 if isinstance(layer, _TRANSPOSED) else layer.groups
+    return np.stack(np.split(kernel, groups, axis=-1))
 
 
-def _per_channel(kernel):
+def _channels(kernel):
     """The kernels of a depthwise convolution, one per channel."""
-    kernel = _array(kernel)
-    return np.split(kernel, kernel.shape[-2], axis=-2)
+    return np.moveaxis(_array(kernel), -2, 0)[..., None, :]
 
 
 def _array(kernel):
@@ -103,45 +102,48 @@ def _array(kernel):
     return array.astype("float64")
 
 
-def _largest(kernels, strides):
-    """The largest norm of some kernels that act on channels of their own."""
-    return max((_norm(_with_steps_of_one(kernel, strides)) for kernel in kernels), default=0.0)
-
-
-def _with_steps_of_one(kernel, strides):
-    """A kernel of stride 1 with the same norm: what a stride skips becomes channels.
+def _with_steps_of_one(kernels, layer):
+    """Kernels of stride 1 with the same norms: what a stride skips becomes channels.
 
     The pixels `stride * i + r` are channel r of a coarser image, on which the kernel moves by 1.
     """
-    rank = kernel.ndim - 2
+    rank = kernels.ndim - 3
+    strides = layer.strides
     steps = (strides,) * rank if isinstance(strides, int) else tuple(strides)
-    pairs = list(zip(kernel.shape[:rank], steps, strict=True))
-    padded = np.pad(kernel, [*((0, -size % step) for size, step in pairs), (0, 0), (0, 0)])
-    shape = [n for size, step in pairs for n in (math.ceil(size / step), step)]
-    split = padded.reshape(*shape, *kernel.shape[-2:])
-    windows, phases = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
-    moved = split.transpose(*windows, *phases, 2 * rank, 2 * rank + 1)
-    return moved.reshape(*moved.shape[:rank], -1, kernel.shape[-1])
+    pairs = list(zip(kernels.shape[1:-2], steps, strict=True))
+    padded = np.pad(kernels, [(0, 0), *((0, -size % step) for size, step in pairs), (0, 0), (0, 0)])
+    split = [n for size, step in pairs for n in (math.ceil(size / step), step)]
+    moved = padded.reshape(len(kernels), *split, *kernels.shape[-2:])
+    windows, phases = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
+    moved = moved.transpose(0, *windows, *phases, 2 * rank + 1, 2 * rank + 2)
+    return moved.reshape(*moved.shape[: rank + 1], -1, kernels.shape[-1])
 
 
-def _norm(kernel):
-    """A bound of the largest singular value at any frequency of a kernel (window, in, out).
+def _norm(kernels):
+    """A bound of the largest singular value of any kernel (window, in, out) at any frequency.
 
     At a frequency, a product of the matrix with two vectors is a trigonometric polynomial, of
     degree (size - 1) / 2 along each axis of the window. Between N equidistant points, it exceeds
     the largest value at them by at most the factor 1 / cos(pi * degree / N), for each axis.
     """
-    sizes = kernel.shape[:-2]
-    axes = tuple(range(len(sizes)))
+    groups, *sizes, channels, filters = kernels.shape
     moving = sum(size > 1 for size in sizes)
     points = [_points(size, (1 + _EXCESS) ** (1 / max(moving, 1))) for size in sizes]
+    turns = [np.arange(n) / n for n in points]
     # A real kernel has conjugate matrices, of the same norm, at opposite frequencies.
-    half = np.fft.rfftn(kernel, points, axes=axes)
-    factor = math.prod(
-        1 / math.cos(math.pi * (size - 1) / (2 * n)) for size, n in zip(sizes, points, strict=True)
-    )
-    matrices = half.reshape(-1, *kernel.shape[-2:])
-    return factor * max(float(np.linalg.norm(matrix, 2)) for matrix in matrices)
+    turns[-1] = turns[-1][: points[-1] // 2 + 1]
+    frequencies = np.stack(np.meshgrid(*turns, indexing="ij"), -1).reshape(-1, len(sizes))
+    places = np.indices(sizes).reshape(len(sizes), -1)
+    waves = np.exp(-2j * math.pi * frequencies @ places)
+    taps = kernels.reshape(groups, -1, channels, filters)
+    at_once = max(1, _ENTRIES_AT_ONCE // max(1, groups * channels * filters))
+    largest = 0.0
+    for i in range(0, len(waves), at_once):
+        matrices = np.tensordot(waves[i : i + at_once], taps, (1, 1))
+        norms = np.linalg.norm(matrices, 2, axis=(-2, -1))
+        largest = max(largest, float(norms.max(initial=0.0)))
+    excess = [math.cos(math.pi * (k - 1) / (2 * n)) for k, n in zip(sizes, points, strict=True)]
+    return largest / math.prod(excess)
 
 
 def _points(size, factor):
