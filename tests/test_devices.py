@@ -102,3 +102,12 @@ if keras.backend.backend() == "jax":
             assert bool(sent) == ("units" not in name and "filters" not in name), (name, report)
             assert any(size == report["weights"] for _, size in report["control"]), (name, report)
             assert report["largest norm"] <= 0.5 * (1 + 16 * 2.0**-23)
+
+    def test_a_spectral_constraint_holds_on_a_mesh_and_sends_gram_matrices():
+        """A kernel whose inputs are sharded stays where it is; one of sharded units is gathered."""
+        (spectra,) = reports("jax_meshes.py", "spectra")
+        assert len(spectra) == 6
+        for name, report in spectra.items():
+            assert report["largest"] <= 0.5 * (1 + 1e-5), name
+            largest = 256 * 256 if "inputs" in name else 512 * 256
+            assert max(report["sent"]) == largest, name

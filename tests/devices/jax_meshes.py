@@ -54,10 +54,12 @@ KERNELS = {
     "convolution, filters": ((3, 3, 64, 128), (0, 1, 2), (None, None, None, "b")),
     "convolution, both": ((3, 3, 64, 128), (0, 1, 2), (None, None, "a", "b")),
 }
+# A result, or several in one collective, and the operation.
 COLLECTIVE = re.compile(
-    r"= (?:\()?f32\[([\d,]*)\].*? (all-reduce|all-gather|all-to-all|collective-permute|"
-    r"reduce-scatter)(?:-start)?\("
+    r"= ([^=\n]*(?:/\*index=\d+\*/[^=\n]*)*) (all-reduce|all-gather|all-to-all|"
+    r"collective-permute|reduce-scatter)(?:-start)?\("
 )
+RESULT = re.compile(r"[a-z]\w+\[([\d,]*)\]")
 
 
 MESH = Mesh(np.array(jax.devices()).reshape(2, 4), ("a", "b"))
@@ -73,11 +75,14 @@ def collectives(constraint, shape, spec, out_spec):
     compiled = jax.jit(constraint, out_shardings=out_shardings).lower(w).compile()
     out = np.asarray(compiled(w))
     text = compiled.as_text()
+    collected = COLLECTIVE.findall(text)
+    every = re.findall(r" (?:all-|collective-|reduce-s)[\w-]+(?<!-done)\(", text)
+    assert len(collected) == len(every), text
     found = [
         [name, int(np.prod([int(n) for n in size.split(",") if n]))]
-        for size, name in COLLECTIVE.findall(text)
+        for results, name in collected
+        for size in RESULT.findall(results)
     ]
-    assert len(found) == len(re.findall(r"(?:all|collective|reduce)-\w+(?:-start)?\(", text)), text
     return found, out
 
 
@@ -102,11 +107,26 @@ def moved():
     return report
 
 
+def spectra():
+    """For each spectral constraint and side that is sharded: its spectrum, and what is sent."""
+    report = {}
+    scale = kn.MaxSpectralNorm(0.5, mode="scale")
+    for constraint in (kn.MaxSpectralNorm(0.5), scale, kn.Orthogonal(0.5)):
+        for side, spec in (("inputs", ("b", None)), ("units", (None, "b"))):
+            sent, out = collectives(constraint, (512, 256), spec, spec)
+            values = np.linalg.svd(out.astype("float64"), compute_uv=False)
+            report[f"{constraint!r}, {side}"] = {
+                "largest": float(values.max()),
+                "sent": [size for _, size in sent],
+            }
+    return report
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "moved":
+    if sys.argv[1] in ("moved", "spectra"):
         import json
 
-        print(json.dumps(moved()))
+        print(json.dumps({"moved": moved, "spectra": spectra}[sys.argv[1]]()))
     else:
         for distribution in DISTRIBUTIONS:
             kernel = trained(distribution())
