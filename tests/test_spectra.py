@@ -139,3 +139,16 @@ def test_spectral_constraints_are_found_per_layer():
     wrong = layers.Conv2D(4, 3, kernel_constraint=kn.MaxSpectralNorm(0.1))
     wrong = keras.Sequential([layers.Input((8, 8, 3)), wrong])
     assert [finding.code for finding in kn.audit(wrong).errors] == ["wrong-axis"]
+
+
+@pytest.mark.parametrize("way", [{"use_ema": True}, {"gradient_accumulation_steps": 2}])
+@pytest.mark.parametrize("constraint", [kn.MaxSpectralNorm(0.5), kn.Orthogonal(0.5)])
+def test_singular_values_are_bounded_with_averages_and_accumulated_gradients(constraint, way):
+    layer = keras.layers.Dense(6, kernel_constraint=constraint)
+    model = keras.Sequential([keras.layers.Input((4,)), layer])
+    model.compile(keras.optimizers.Adam(0.3, **way), "mse")
+    x = np.random.default_rng(0).standard_normal((16, 4)).astype("float32")
+    y = 9 * x @ np.ones((4, 6), "float32")
+    model.fit(x, y, batch_size=4, epochs=2, callbacks=[kn.ProjectWeights()], verbose=0)
+    largest = np.linalg.norm(keras.ops.convert_to_numpy(layer.kernel).astype("float64"), 2)
+    assert largest == pytest.approx(0.5, rel=1e-5)
