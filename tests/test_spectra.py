@@ -152,3 +152,20 @@ def test_singular_values_are_bounded_with_averages_and_accumulated_gradients(con
     model.fit(x, y, batch_size=4, epochs=2, callbacks=[kn.ProjectWeights()], verbose=0)
     largest = np.linalg.norm(keras.ops.convert_to_numpy(layer.kernel).astype("float64"), 2)
     assert largest == pytest.approx(0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("constraint", [kn.MaxSpectralNorm(0.7, "scale"), kn.Orthogonal(0.7)])
+def test_a_second_application_changes_no_bit(constraint, seed):
+    w = np.random.default_rng(seed).standard_normal((23, 17))
+    once = mapped(constraint, w)
+    assert np.array_equal(mapped(constraint, once), once)
+
+
+def test_what_is_within_the_bound_hardly_moves_when_little_is_beyond():
+    """In a training at the bound, rounding of the small singular values must not add up."""
+    w = with_condition((61, 127), 1e4)
+    w = (w * (1.001 / np.linalg.norm(w, 2))).astype("float32")
+    u, values, v = np.linalg.svd(w.astype("float64"), full_matrices=False)
+    exact = (u * np.minimum(values, 1)) @ v
+    assert np.linalg.norm(mapped(kn.MaxSpectralNorm(1.0), w) - exact, 2) <= 2e-7

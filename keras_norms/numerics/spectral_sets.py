@@ -112,6 +112,6 @@ def onto_orthonormal(w, axes, length):
     rows = as_rows(w, axes)
     unit = rows / length
     factor = polar_factor(unit)
-    # Where no step was due, the weight stays bit for bit.
+    # Where no step was due, the weight stays bit for bit. JAX divides by way of an inverse.
     nearest = ops.where(ops.all(factor == unit), rows, factor * length)
     return from_rows(nearest, w.shape, axes)
