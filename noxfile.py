@@ -37,6 +37,11 @@ OTHERS = {
     "ncps": "ncps",
     "keras_rs": "keras-rs",
 }
+# What `peers` compares with. Those on TensorFlow need Keras 2 and versions that pins.txt has not.
+PEERS = {
+    "torch": ["-c", "pins.txt", "geotorch"],
+    "tensorflow": ["deel-lip", "tensorflow-model-optimization", "tf_keras", "setuptools"],
+}
 # `jupyter execute`, in a Python whose scripts are not on the path.
 EXECUTE = "from nbclient.cli import main; main()"
 ROOT = pathlib.Path(__file__).parent
@@ -364,16 +369,42 @@ def benchmarks(session, backend):
     env = variables(backend)
     del env["OMP_NUM_THREADS"]  # as users run it
     env["PYTHONPATH"] = str(ROOT / "benchmarks")  # for timing.py
-    folder = ROOT / ("benchmarks/output" if "--write" in session.posargs else "reports") / backend
-    folder.mkdir(parents=True, exist_ok=True)
     over = []
     for script in ("import_time", "thresholds", "spectra", "whole_models", "constraints", "memory"):
-        printed = folder / f"{script}.txt"
         try:
-            with printed.open("w", encoding="utf-8") as file:
-                session.run(python, "-P", f"benchmarks/{script}.py", env=env, stdout=file)
+            keep_output(session, python, f"benchmarks/{script}.py", script, backend, env)
         except nox.command.CommandFailed:  # the others are measured all the same
             over.append(script)
-        session.log(f"{printed}\n{printed.read_text('utf-8')}")
     if over:
         session.error(f"over a limit: {', '.join(over)}")
+
+
+@nox.session(requires=["wheel"])
+@nox.parametrize("backend", [nox.param(b, id=b) for b in PEERS])
+def peers(session, backend):
+    """Other packages for the same purposes, beside ours. With `-- --write`, the output is kept."""
+    wheel = next(DIST.glob("*.whl"))
+    requirements = [f"keras-norms[{backend}] @ {wheel.as_uri()}", "rich", *PEERS[backend]]
+    session.install(*requirements)
+    env = variables(backend) | {"TF_USE_LEGACY_KERAS": "1"}
+    del env["OMP_NUM_THREADS"]  # as users run it
+    for path in sorted(ROOT.glob("benchmarks/peers/*.py")):
+        keep_output(session, "python", path, f"peers-{path.stem}", backend, env)
+
+
+def keep_output(session, python, script, name, backend, env):
+    """Run a script, show what it prints, and keep it: with `-- --write` in benchmarks/output/."""
+    folder = ROOT / ("benchmarks/output" if "--write" in session.posargs else "reports") / backend
+    folder.mkdir(parents=True, exist_ok=True)
+    printed = folder / f"{name}.txt"
+    try:
+        with printed.open("w", encoding="utf-8") as file:
+            session.run(python, "-P", str(script), env=env, stdout=file)
+    finally:
+        session.log(f"{printed}\n{printed.read_text('utf-8')}")
+
+
+@nox.session(venv_backend="none", requires=["wheel"])
+def pictures(session):
+    """The pictures of docs/pictures/: what each constraint does to groups of two weights."""
+    session.run(python_with(session, "torch"), "-P", "docs/pictures.py", env=variables("torch"))

@@ -16,7 +16,6 @@ TensorFlow does not give memory back, so it may show 0.
 
 import argparse
 import ctypes
-import random
 import resource
 import sys
 import threading
@@ -26,20 +25,11 @@ import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from training import BATCH, UNITS, seconds_of_a_step
 
 import keras_norms as kn
 
-LAYERS, UNITS, BATCH, STEPS = 40, 256, 32, 5
-
-
-def deep(constrain):
-    """A compiled model of 40 layers."""
-    keras.utils.set_random_seed(0)
-    hidden = [keras.layers.Dense(UNITS, activation="relu") for _ in range(LAYERS - 1)]
-    model = keras.Sequential([keras.layers.Input((UNITS,)), *hidden, keras.layers.Dense(UNITS)])
-    constrain(model)
-    model.compile(keras.optimizers.SGD(1e-3), "mse")
-    return model
+LAYERS = 40
 
 
 def theirs(model):
@@ -56,27 +46,9 @@ VARIANTS = {
 }
 
 
-def steps(rounds):
-    """Seconds of some steps of each variant: an array (rounds, variants)."""
-    models = [deep(constrain) for constrain in VARIANTS.values()]
-    x = np.random.default_rng(0).standard_normal((BATCH * STEPS, UNITS)).astype("float32")
-    for model in models:
-        model.fit(x, x, batch_size=BATCH, epochs=2, verbose=0)
-    seconds = np.zeros((rounds, len(models)))
-    order = list(range(len(models)))
-    draw = random.Random(0)
-    for row in seconds:
-        draw.shuffle(order)
-        for i in order:
-            start = time.perf_counter()
-            models[i].fit(x, x, batch_size=BATCH, verbose=0)
-            row[i] = time.perf_counter() - start
-    return seconds
-
-
 def report_steps(rounds):
     """Print the ratios, and return whether ours costs no more than Keras'."""
-    seconds = steps(rounds)
+    seconds = seconds_of_a_step(VARIANTS.values(), LAYERS, rounds)
     base, again, keras_own, ours = seconds.T
     noise = max(abs(np.median(part) - 1) for part in np.array_split(again / base, 4))
     table = Table("constraint", "a step / unconstrained", "ours / Keras'", "A/A noise", box=None)
@@ -85,7 +57,7 @@ def report_steps(rounds):
     table.add_row("Keras' MaxNorm", f"{np.median(keras_own / base):.2f}", "", "")
     table.add_row("ours", f"{np.median(ours / base):.2f}", f"{mine:.2f}", f"{noise:.2f}")
     Console(soft_wrap=True).print(table)
-    print(f"unconstrained: {np.median(base) / STEPS * 1e3:.1f} ms a step")
+    print(f"unconstrained: {np.median(base) * 1e3:.1f} ms a step")
     return mine <= 1 + noise
 
 

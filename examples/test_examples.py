@@ -50,6 +50,13 @@ def test_a_bounded_network_is_certified_and_survives_more(capsys):
     assert min(float(each["clean"]) for each in (free, bounded)) > 90
 
 
+def test_an_orthogonal_kernel_remembers_for_longer(capsys):
+    out = output_of("recurrent.py", capsys, delays=(300,), steps=50, seeds=1)
+    free, orthogonal = (float(right) for right in re.findall(r"([\d.]+)% \(", out))
+    assert free < 50 < 70 < orthogonal  # chance is 12.5 %
+    assert out.count("from 1.000 to 1.000") == 1
+
+
 def test_the_notebook_runs_and_shows_tables_and_pictures(tmp_path):
     book = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
     code = [cell for cell in book.cells if cell.cell_type == "code"]

@@ -53,6 +53,15 @@ def test_every_finding_is_explained():
     assert {code: "error" if x else "warning" for code, x in rows} == severities
 
 
+def test_every_constraint_is_explained_with_a_picture():
+    page = (ROOT / "docs" / "constraints.md").read_text("utf-8")
+    sections = dict(re.findall(r"^## (\w+)\n(.+?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert set(sections) == set(kn.constraints.__all__)
+    shown = {name for text in sections.values() for name in re.findall(r"\((pictures/.+?)\)", text)}
+    assert all(f"(pictures/{name}.png)" in text for name, text in sections.items())
+    assert shown == {f"pictures/{path.name}" for path in (ROOT / "docs/pictures").iterdir()}
+
+
 def test_the_test_command_is_the_one_that_ci_runs():
     assert "\npip install nox && nox\n" in README
     assert "\npip install nox && nox\n" in (ROOT / ".ci" / "run").read_text("utf-8")

@@ -71,12 +71,13 @@ def sign(rows):
     x = _grown(rows)
     for _ in range(3):  # from 1e-2 by way of 1e-6, and the rounding of the first
         x = _polynomial(x, gram(x), _CLOSING)
+    largest = spectral_bound(rows, (1,), 0.5)
     for _ in range(2):
-        x = _turned(rows, x)
+        x = _turned(rows, x, replaced(largest, largest == 0, 1))
     return x
 
 
-def _turned(rows, x):
+def _turned(rows, x, size):
     """An orthogonal `x` turned a little, so that `rows @ x.T` is more symmetric.
 
     That of the polar factor is symmetric, and `rows` is the product of the two. Steps from a small
@@ -84,8 +85,7 @@ def _turned(rows, x):
     """
     product = rows @ ops.transpose(x)
     symmetric = (product + ops.transpose(product)) / 2
-    largest = spectral_bound(rows, (1,), 0.5)
-    return x + (rows - symmetric @ x) / replaced(largest, largest == 0, 1)
+    return x + (rows - symmetric @ x) / size
 
 
 def _grown(rows):

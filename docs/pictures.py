@@ -1,0 +1,71 @@
+"""What each constraint does to a cloud of groups of two weights, as pictures.
+
+    nox -s pictures
+
+A line leads from each group to where the constraint puts it. They are in docs/pictures/.
+"""
+
+import pathlib
+
+import numpy as np
+from keras import ops
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+import keras_norms as kn
+
+FOLDER = pathlib.Path(__file__).parent / "pictures"
+# The groups are the rows of a matrix, so axis 1 is inside a group.
+CONSTRAINTS = {
+    "Chain": kn.Chain(kn.NonNeg(), kn.MaxNorm(1.5, axis=1)),
+    "Clip": kn.Clip(-1, 0.5),
+    "MaxNorm": kn.MaxNorm(1.5, axis=1),
+    "MaxNorm-ord-1": kn.MaxNorm(1.5, axis=1, ord=1),
+    "MaxSpectralNorm": kn.MaxSpectralNorm(6.0, axis=1),
+    "MaxSpectralNorm-scale": kn.MaxSpectralNorm(6.0, mode="scale", axis=1),
+    "MinMaxNorm": kn.MinMaxNorm(0.8, 1.5, axis=1),
+    "NonNeg": kn.NonNeg(),
+    "Orthogonal": kn.Orthogonal(6.0, axis=1),
+    "Simplex": kn.Simplex(1.5, axis=1),
+    "UnitNorm": kn.UnitNorm(axis=1),
+    "ZeroMean": kn.ZeroMean(axis=1),
+}
+
+
+def cloud(groups=70):
+    """Groups of two weights, an oblong and inclined cloud."""
+    w = np.random.default_rng(0).standard_normal((groups, 2)) * [1.5, 0.6]
+    turn = np.deg2rad(25)
+    return w @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+
+
+def picture(name, constraint):
+    """A figure of the cloud before, in grey, and after."""
+    before = cloud()
+    after = ops.convert_to_numpy(constraint.project(before.astype("float32")))
+    figure = Figure(figsize=(3.2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.add_collection(
+        LineCollection(np.stack([before, after], axis=1), colors="0.75", linewidths=0.8)
+    )
+    axes.scatter(*before.T, s=9, color="0.6", label="before")
+    axes.scatter(*after.T, s=14, color="C0", label="after", zorder=3)
+    axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    axes.set(
+        xlim=(-3.7, 3.7), ylim=(-3.7, 3.7), aspect="equal", xlabel="weight 1", ylabel="weight 2"
+    )
+    axes.set_title(name, fontsize=9)
+    axes.legend(fontsize=7, loc="lower right")
+    return figure
+
+
+def main():
+    """Write all pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, constraint in CONSTRAINTS.items():
+        picture(name, constraint).savefig(FOLDER / f"{name}.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()
