@@ -166,7 +166,8 @@ def _arguments(config):
 
 def _plain(value):
     """A number that JSON cannot hold is marked in a config: {"float": "inf"}, {"numpy": 0.5}."""
-    return float(*value.values()) if isinstance(value, dict) else value
+    marked = isinstance(value, dict) and len(value) == 1
+    return float(*value.values()) if marked else value
 
 
 def given(tensor):

@@ -12,6 +12,7 @@ from keras_norms.constraints.lookup import deserialize as deserialize
 from keras_norms.constraints.lookup import get as get
 from keras_norms.constraints.lookup import serialize as serialize
 from keras_norms.constraints.norms import MaxNorm, MinMaxNorm, UnitNorm
+from keras_norms.constraints.sparsity import FixedMask, Sparse, SparseNM, SparseUnits
 from keras_norms.constraints.spectra import MaxSpectralNorm, Orthogonal
 from keras_norms.constraints.sums import Simplex, ZeroMean
 from keras_norms.identifiers import by_name
@@ -20,12 +21,16 @@ from keras_norms.identifiers import by_name
 __all__ = [
     "Chain",
     "Clip",
+    "FixedMask",
     "MaxNorm",
     "MaxSpectralNorm",
     "MinMaxNorm",
     "NonNeg",
     "Orthogonal",
     "Simplex",
+    "Sparse",
+    "SparseNM",
+    "SparseUnits",
     "UnitNorm",
     "ZeroMean",
 ]
