@@ -15,6 +15,8 @@ if problem is None:
     from keras_norms.models.files import load_settings, save_settings
     from keras_norms.models.layouts import register_layout, unit_axes
     from keras_norms.models.operators import conv_spectral_bound
+    from keras_norms.models.pruning import freeze_zeros, prune
+    from keras_norms.models.sparsity_schedule import SparsitySchedule
     from keras_norms.regularizers import *  # noqa: F403
     from keras_norms.warning import KerasNormsWarning
 
@@ -25,12 +27,15 @@ if problem is None:
         "KerasNormsWarning",
         "NormHistory",
         "ProjectWeights",
+        "SparsitySchedule",
         "audit",
         "constrain",
         "constraints",
         "conv_spectral_bound",
+        "freeze_zeros",
         "load_settings",
         "project",
+        "prune",
         "register_layout",
         "regularize",
         "regularizers",

@@ -26,7 +26,10 @@ def wrong_axis(weight):
     shape = tuple(weight.variable.shape)
     for member in constraint.members:
         axes = member.group_axes(len(shape))
-        wanted = member.for_layout(weight.layout).group_axes(len(shape))
+        try:
+            wanted = member.for_layout(weight.layout).group_axes(len(shape))
+        except ValueError:  # no axis is better than another
+            continue
         if not member.has_groups or _longer(axes, shape) == _longer(wanted, shape):
             continue
         is_whole = member.axis is None

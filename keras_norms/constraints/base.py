@@ -21,8 +21,8 @@ class Constraint(Setting, keras.constraints.Constraint):
     part of the way, and `compute_excess` if the distance from the set is not the distance to the
     projection. Everything else that the package asks of it has a default below: `convex`,
     `has_coupled_groups`, `keeps_zero_groups`, `inexactness`, `norm_bounds`, `step_rate`,
-    `at_full_rate`, `audit_columns` and `for_layout`. A class that overrides `__call__` only, as
-    those written for `keras.constraints.Constraint` do, works too.
+    `is_sparse`, `at_full_rate`, `audit_columns` and `for_layout`. A class that overrides
+    `__call__` only, as those written for `keras.constraints.Constraint` do, works too.
 
     Attributes:
         axis: The axes inside a group, as the user gave them; `()` for an elementwise set.
@@ -167,6 +167,11 @@ class Constraint(Setting, keras.constraints.Constraint):
     def step_rate(self) -> float:
         """The part of the way that one training step goes: `rate` if the class has it, else 1."""
         return getattr(self, "rate", 1)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether its set is one of weights with zeros, which a mask of these zeros can replace."""
+        return False
 
     def at_full_rate(self) -> Self:
         """The same constraint, but with steps that go all of the way."""

@@ -25,10 +25,20 @@ _registered = keras.saving.register_keras_serializable("keras_norms")
 _LARGEST_BLOCK = 32
 
 
+class _Sparse(Constraint):
+    """A set of weights with zeros."""
+
+    is_sparse = True
+
+    def audit_columns(self, w):
+        """The share of zeros."""
+        return {"zeros": ops.mean(ops.cast(ops.equal(w, 0), "float32"))}
+
+
 @_registered
 @final
 @dataclasses.dataclass(frozen=True)
-class Sparse(Constraint):
+class Sparse(_Sparse):
     """Groups with a share of zeros: the nearest point, which keeps the largest entries.
 
     A group of n entries keeps the `round(n * (1 - sparsity))` entries of largest magnitude. Of
@@ -100,7 +110,7 @@ def _one_axis(name, value):
 @_registered
 @final
 @dataclasses.dataclass(frozen=True)
-class SparseNM(Constraint):
+class SparseNM(_Sparse):
     """At most `n` entries other than zero among every `m` consecutive ones along an axis.
 
     It is the nearest point: each block of `m` entries keeps the `n` of largest magnitude, the first
@@ -163,7 +173,7 @@ _NOT_INPUTS = ("unit", "x", "y", "z", "space", "*")
 @_registered
 @final
 @dataclasses.dataclass(frozen=True)
-class SparseUnits(Constraint):
+class SparseUnits(_Sparse):
     """Kernels in which a share of the units is zero: the nearest point keeps the largest norms.
 
     Of k units, the `round(k * (1 - sparsity))` with the largest Euclidean norms stay. Of equal
@@ -215,7 +225,7 @@ def _mask(name, value):
 @_registered
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
-class FixedMask(Constraint):
+class FixedMask(_Sparse):
     """Weights that are zero where a mask is False: the nearest point, a product with the mask.
 
     It keeps a pattern of connections: a pruned one (`freeze_zeros`), or one that is given, as in

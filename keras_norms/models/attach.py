@@ -1,28 +1,22 @@
 """Attach: constraints and regularizers for a model that is built already, pretrained or not.
 
-A setting goes to the variable, which Keras applies, and to the layer, which Keras saves. The
-compiled step functions are made anew, because those of TensorFlow and JAX hold the old settings.
+What they choose for each weight, `setters.py` sets.
 """
 
-import warnings
 from typing import Any, Literal
 
 import keras
-import numpy as np
-from keras import ops
 
 from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.models.averages import project_averages
-from keras_norms.models.changes import Change, Changes
+from keras_norms.models.changes import Changes
 from keras_norms.models.describe import drop_in_of, title
-from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
-from keras_norms.models.measures import projected
 from keras_norms.models.planning import planned
+from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
 from keras_norms.models.weights import contents_of
 from keras_norms.regularizers import Regularizer
 from keras_norms.regularizers import get as get_regularizer
-from keras_norms.warning import KerasNormsWarning
 
 
 def constrain(
@@ -99,11 +93,11 @@ def constrain(
         _check_default_axis("constraint", constraint)
     contents = contents_of(model)
     settings, skipped = planned(contents, constraint, where, axis == "unit", unknown)
-    changes = _set(contents, constraint, settings, skipped, "constraint")
+    changes = set_on_weights(contents, constraint, settings, skipped, "constraint")
     if constraint is not None:
         for weight, _ in settings:
-            _project(weight.variable)
-        _warn_if_not_finite(settings)
+            project_weight(weight.variable)
+        warn_if_not_finite(settings)
     return changes
 
 
@@ -156,7 +150,7 @@ def regularize(
         _check_default_axis("regularizer", regularizer)
     contents = contents_of(model)
     settings, skipped = planned(contents, regularizer, where, axis == "unit", unknown)
-    return _set(contents, regularizer, settings, skipped, "regularizer")
+    return set_on_weights(contents, regularizer, settings, skipped, "regularizer")
 
 
 def project(model: Any) -> list[str]:
@@ -193,13 +187,9 @@ def project(model: Any) -> list[str]:
             f"Received: model={model.name}"
         )
     for weight in constrained:
-        _project(weight.variable)
+        project_weight(weight.variable)
     project_averages(getattr(model, "optimizer", None))
     return [w.path for w in constrained]
-
-
-def _project(variable):
-    variable.assign(projected(variable.constraint, variable))
 
 
 def _check_order(model, setting):
@@ -207,25 +197,6 @@ def _check_order(model, setting):
         raise TypeError(
             "The model comes first, then what to set on it. Received: "
             f"{title(model)}, and then {setting.name}"
-        )
-
-
-def _is_finite(variable):
-    """Whether all entries are finite; by NumPy, because JAX would compile for each shape."""
-    w = ops.convert_to_numpy(variable.value)
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_sum_finite = np.isfinite(w.sum())  # one pass, which overflows only near the largest
-    return bool(is_sum_finite or np.isfinite(w).all())
-
-
-def _warn_if_not_finite(settings):
-    bad = [w.path for w, _ in settings if not _is_finite(w.variable)]
-    if bad:
-        warnings.warn(
-            f"{', '.join(bad)} has NaN or infinite entries, which no constraint mends; start from "
-            "other weights.",
-            KerasNormsWarning,
-            stacklevel=3,
         )
 
 
@@ -248,59 +219,4 @@ def _check_default_axis(kind, setting):
             f"The {kind} has an axis of its own. Leave it out, so that each unit is one group "
             '(`axis="unit"`), or keep it (`axis="own"`). '
             f"Received: {setting} and axis='unit'"
-        )
-
-
-def _set(contents, given, settings, skipped, kind):
-    """Set each setting on its weight, make the compiled steps anew, and say what was done."""
-    before = [getattr(weight.variable, kind) for weight, _ in settings]
-    for weight, setting in settings:
-        _try(setting, weight, kind)
-    apply_settings(contents.weights, settings, kind)
-    renew_steps(layer for layer, _ in contents.layers)
-    saved = saved_settings(contents.model, [w for w, _ in settings], kind)
-    changes = [
-        Change(
-            path=weight.path,
-            shape=tuple(weight.variable.shape),
-            layout=weight.layout,
-            before=old,
-            after=setting,
-            saved=is_saved,
-            is_fitted=setting != given,
-        )
-        for (weight, setting), old, is_saved in zip(settings, before, saved, strict=True)
-    ]
-    lost = [change.path for change in changes if change.saved is False]
-    if lost:
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        warnings.warn(
-            f"The {kind} of {', '.join(lost[:3])}{more} will be lost when the model is saved, "
-            "because no config can hold it. After `model.save`, call "
-            "`keras_norms.save_settings(model, filepath)`; after loading, "
-            "`keras_norms.load_settings(model, filepath)`.",
-            KerasNormsWarning,
-            stacklevel=3,
-        )
-    return Changes(changes, skipped)
-
-
-def _try(setting, weight, kind):
-    """Refuse what cannot be applied, before anything is changed."""
-    if setting is None or isinstance(setting, (Constraint, Regularizer)):
-        return  # it checked its parameters when it was made
-    try:
-        result = setting(weight.variable)
-    except Exception as error:
-        # A function of the user's, or a constraint of Keras, fails in its own way on each backend.
-        raise ValueError(
-            f"{title(setting)} cannot be applied to {weight.path}, of shape "
-            f"{tuple(weight.variable.shape)}: {error}"
-        ) from error
-    wanted = tuple(weight.variable.shape) if kind == "constraint" else ()
-    found = tuple(getattr(result, "shape", ()))
-    if found != wanted:
-        must = "keep the shape" if kind == "constraint" else "return one number, of shape"
-        raise ValueError(
-            f"{title(setting)} must {must} {wanted} for {weight.path}. Received: shape={found}"
         )

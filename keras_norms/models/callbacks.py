@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_norms.models.attach import project
+from keras_norms.models.describe import drop_in_of
 from keras_norms.models.holders import renew_steps
 from keras_norms.models.measures import (
     excess_axes_of,
@@ -58,34 +59,38 @@ class ProjectWeights(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Projects initial and loaded weights."""
-        project(self.model)
+        self.project()
 
     def on_train_end(self, logs=None):
         """Projects the averages that Keras has put into the model."""
-        project(self.model)
+        self.project()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Projects weights that another callback has set."""
-        project(self.model)
+        self.project()
 
     def on_epoch_end(self, epoch, logs=None):
         """Projects averages, which other callbacks may swap in."""
-        project(self.model)
+        self.project()
 
     def on_test_begin(self, logs=None):
         """Projects, as at the end of an epoch."""
-        project(self.model)
+        self.project()
 
     def on_test_end(self, logs=None):
         """Projects, as at the end of an epoch."""
-        project(self.model)
+        self.project()
 
     def on_predict_begin(self, logs=None):
         """Projects, as at the end of an epoch."""
-        project(self.model)
+        self.project()
 
     def on_predict_end(self, logs=None):
         """Projects, as at the end of an epoch."""
+        self.project()
+
+    def project(self):
+        """Puts the constrained weights of the model into their sets, and their averages."""
         project(self.model)
 
 
@@ -99,6 +104,7 @@ class NormHistory(keras.callbacks.Callback):
       same path, the second has ":2" after it, and so on.
     - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
       if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
+    - "zeros/path", if its constraint is a sparse one: the share of its weights that are zero.
     - "penalty/path", if it has a regularizer: what that adds to the loss.
     - "singular_value/path", for kernels and with `spectra=True`: the largest singular value of its
       units, as an upper bound that is at most 0.1 % above it. It takes some 10 products of the
@@ -175,11 +181,17 @@ def _measures_of(weight, spectra):
         least = 0 if is_coupled(variable.constraint) else GROWTH / 2
         outside = excess > least * norms_of(variable, axes)
         measures["on_bound"] = float(outside.mean())
+        columns = getattr(drop_in_of(variable.constraint), "audit_columns", _no_columns)
+        measures |= {name: float(value) for name, value in columns(variable).items()}
     if variable.regularizer is not None:
         measures["penalty"] = float(ops.convert_to_numpy(variable.regularizer(variable)))
     if spectra and weight.is_kernel:
         measures["singular_value"] = largest_singular_value(weight)
     return measures
+
+
+def _no_columns(variable):
+    return {}
 
 
 class FactorSchedule(keras.callbacks.Callback):

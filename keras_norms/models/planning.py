@@ -3,7 +3,13 @@
 import warnings
 
 from keras_norms.models.describe import title
-from keras_norms.models.selection import never_applied, select, without_layout, without_units
+from keras_norms.models.selection import (
+    left_out,
+    never_applied,
+    select,
+    without_layout,
+    without_units,
+)
 from keras_norms.setting import Setting
 from keras_norms.warning import KerasNormsWarning
 
@@ -28,9 +34,13 @@ def planned(contents, setting, where, to_units, unknown):
         elif has_groups and not weight.has_units:
             skipped.append(without_units(weight))
         else:
-            if not to_units and isinstance(setting, Setting):
-                setting.axes_for(weight.variable)  # raises if it lacks an axis
-            own = setting.for_layout(weight.layout) if has_groups else setting
+            try:
+                own = setting.for_layout(weight.layout) if has_groups else setting
+            except ValueError as error:  # as for N:M without an axis of inputs
+                skipped.append(left_out(weight, str(error)))
+                continue
+            if isinstance(own, Setting):
+                own.axes_for(weight.variable)  # raises if the weight lacks an axis, or has no place
             settings.append((weight, own))
     if not settings:
         raise ValueError(_why_nothing(setting, where, [*without, *skipped]))

@@ -120,7 +120,7 @@ def _some(weights, most=8):
     return (f"{paths}, ..." if len(weights) > most else paths) or "none"
 
 
-def skipped(weight, reason, fix=""):
+def left_out(weight, reason, fix=""):
     """The entry for a weight that is left out."""
     return Skipped(weight.path, tuple(weight.variable.shape), reason, fix)
 
@@ -135,13 +135,13 @@ OBSTACLES = {
 def never_applied(weight):
     """A weight that Keras does not train, so that it would never apply the setting."""
     reason, fix = OBSTACLES[weight.obstacle]
-    return skipped(weight, reason, fix)
+    return left_out(weight, reason, fix)
 
 
 def without_layout(weight):
     """A weight of a layer that no table knows: nothing is guessed from its rank."""
     if weight.name is None:
-        return skipped(
+        return left_out(
             weight,
             f"no attribute of {weight.layer.name} holds it, so it can have no layout",
             f'name it, with an axis: where=r"^{re.escape(weight.path)}$", axis="own"',
@@ -152,12 +152,12 @@ def without_layout(weight):
             layout_of(weight.layer, weight.name)
         except ValueError as error:
             reason = str(error)
-    return skipped(weight, reason, register_call(weight))
+    return left_out(weight, reason, register_call(weight))
 
 
 def without_units(weight):
     """An elementwise weight, such as a bias: it has no groups."""
-    return skipped(
+    return left_out(
         weight,
         "it has one number per unit, hence no norm per unit",
         'limit its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',

@@ -1,0 +1,199 @@
+"""Pruning: sparse constraints for a whole model, and masks that keep the zeros of today."""
+
+import math
+from typing import Any, Literal, get_args
+
+import numpy as np
+from keras import ops
+
+from keras_norms.config import fraction
+from keras_norms.constraints import Chain, FixedMask, Sparse
+from keras_norms.models.changes import Changes
+from keras_norms.models.describe import drop_in_of
+from keras_norms.models.planning import planned
+from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
+from keras_norms.models.weights import contents_of
+from keras_norms.numerics.sparsity import kept
+
+Distribution = Literal["uniform", "global", "erk"]
+
+
+def prune(
+    model: Any, sparsity: float, distribution: Distribution = "uniform", where: Any = None
+) -> Changes:
+    """Make a share of a model's weights zero, and keep it so during training.
+
+    It sets a `Sparse` constraint on each weight: after each optimizer step, the largest entries
+    stay, so which ones are zero may change. `freeze_zeros` fixes them, and `SparsitySchedule`
+    prunes step by step. A constraint of another kind stays: it is applied first.
+
+    Args:
+        model: A built Keras model or layer.
+        sparsity: The share of zeros over all these weights, from 0 to 1.
+        distribution: How it is shared out. "uniform": every weight has this sparsity. "global": one
+            threshold for all weights, so that those with large entries keep more; it can empty a
+            layer. "erk", Erdős–Rényi-Kernel: the density of a weight is in proportion to the sum of
+            its axis lengths over their product, and at most 1, so that small weights keep more.
+        where: The weights, as for `constrain`; None is every kernel of known layout, the first and
+            the last layer included.
+
+    Returns:
+        What `constrain` returns: for each weight, what it had and what it has now.
+
+    Raises:
+        ValueError: If `sparsity` is not in [0, 1], `distribution` is unknown, no weight matches, or
+            the model is not built.
+        TypeError: If an argument has another type.
+
+    Source: Han et al., "Learning both Weights and Connections for Efficient Neural Networks",
+    NIPS 2015; Evci et al., "Rigging the Lottery", ICML 2020 ("erk").
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> layers = [keras.layers.Dense(64, name="hidden"), keras.layers.Dense(10, name="head")]
+    >>> model = keras.Sequential([keras.layers.Input((32,)), *layers], name="digits")
+    >>> kn.prune(model, 0.9)
+    digits/hidden/kernel (32, 64): Sparse(sparsity=0.9, axis=None)
+    digits/head/kernel (64, 10): Sparse(sparsity=0.9, axis=None)
+    """
+    contents, weights, skipped = to_prune(model, where)
+    counts = counts_for([w.variable for w in weights], fraction("sparsity", sparsity), distribution)
+    settings = []
+    for weight, count in zip(weights, counts, strict=True):
+        size = math.prod(weight.variable.shape)
+        share = sparsity if kept(size, sparsity) == count else 1 - count / size
+        settings.append((weight, _beside(weight.variable.constraint, Sparse(share))))
+    return _set(contents, settings, skipped)
+
+
+def freeze_zeros(model: Any, where: Any = None) -> Changes:
+    """Keep the zeros of today: each weight that has some gets a `FixedMask`.
+
+    A training step then costs next to nothing more, and the pattern is saved with the model. A
+    sparse constraint is replaced; a constraint of another kind stays, and is applied first.
+
+    Args:
+        model: A built Keras model or layer.
+        where: The weights, as for `constrain`; None is every kernel of known layout.
+
+    Returns:
+        What `constrain` returns. Weights without a zero are left as they are, and not listed.
+
+    Raises:
+        ValueError: If no weight matches, or none of those has a zero.
+        TypeError: If `where` has another type.
+
+    Example:
+    >>> import keras, keras_norms as kn
+    >>> head = keras.layers.Dense(10, name="head")
+    >>> model = keras.Sequential([keras.layers.Input((64,)), head], name="digits")
+    >>> _ = kn.prune(model, 0.9)
+    >>> kn.freeze_zeros(model)
+    digits/head/kernel (64, 10): FixedMask(mask of shape (64, 10), 90.0% zeros), in place of
+    Sparse(sparsity=0.9, axis=None)
+    """
+    contents, weights, skipped = to_prune(model, where)
+    masks = [(weight, _numbers(weight.variable) != 0) for weight in weights]
+    masks = [(weight, mask) for weight, mask in masks if not mask.all()]
+    if not masks:
+        raise ValueError(
+            f"No weight that `where` selects has a zero. Received: where={where!r}, which is "
+            f"{', '.join(w.path for w in weights[:3])}{', ...' if len(weights) > 3 else ''}"
+        )
+    return set_masks(contents, masks, skipped)
+
+
+def to_prune(model, where):
+    """The contents of a model, the weights that `where` names, and what is left out."""
+    contents = contents_of(model)
+    settings, skipped = planned(contents, Sparse(), where, True, "warn")
+    return contents, [weight for weight, _ in settings], skipped
+
+
+def set_masks(contents, masks, skipped=()):
+    """Pairs of a weight and its mask, set as constraints: what `constrain` returns."""
+    settings = [(w, _beside(w.variable.constraint, FixedMask(mask))) for w, mask in masks]
+    return _set(contents, settings, skipped)
+
+
+def _set(contents, settings, skipped):
+    changes = set_on_weights(contents, None, settings, skipped, "constraint")
+    for weight, _ in settings:
+        project_weight(weight.variable)
+    warn_if_not_finite(settings)
+    return changes
+
+
+def _beside(constraint, sparse):
+    """A sparse constraint after what the weight has already, but for another sparse one."""
+    members = getattr(drop_in_of(constraint), "members", (constraint,))
+    others = [m for m in members if m is not None and not getattr(m, "is_sparse", False)]
+    return Chain(*others, sparse) if others else sparse
+
+
+def check_distribution(distribution):
+    """Refuse the name of a distribution that is unknown."""
+    if distribution not in get_args(Distribution):
+        raise ValueError(
+            '`distribution` must be "uniform", "global" or "erk". '
+            f"Received: distribution={distribution!r}"
+        )
+
+
+def counts_for(variables, sparsity, distribution):
+    """How many entries each weight keeps, a list."""
+    check_distribution(distribution)
+    shapes = [tuple(v.shape) for v in variables]
+    if distribution == "uniform":
+        return [kept(math.prod(shape), sparsity) for shape in shapes]
+    total = kept(sum(map(math.prod, shapes)), sparsity)
+    if distribution == "erk":
+        return _by_shapes(shapes, total)
+    sizes = np.concatenate([_magnitudes(v).ravel() for v in variables])
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    parts = np.split(largest(sizes, total), ends[:-1])
+    return [int(part.sum()) for part in parts]
+
+
+def _by_shapes(shapes, total):
+    """Densities in proportion to the sum of the axis lengths over their product, at most 1."""
+    sizes = [math.prod(shape) for shape in shapes]
+    dense: set[int] = set()
+    while len(dense) < len(shapes):
+        sparse = [i for i in range(len(shapes)) if i not in dense]
+        left = max(total - sum(sizes[i] for i in dense), 0)
+        scale = left / max(sum(sum(shapes[i]) for i in sparse), 1)
+        full = {i for i in sparse if scale * sum(shapes[i]) > sizes[i]}
+        if not full:
+            break
+        dense |= full
+    return [
+        size if i in dense else min(round(scale * sum(shape)), size)
+        for i, (shape, size) in enumerate(zip(shapes, sizes, strict=True))
+    ]
+
+
+def masks_for(variables, sparsity, distribution):
+    """Where each weight has the entries that stay: arrays of truth values."""
+    counts = counts_for(variables, sparsity, distribution)
+    return [largest(_magnitudes(v), count) for v, count in zip(variables, counts, strict=True)]
+
+
+def largest(sizes, count):
+    """Where an array has its `count` largest entries; of equal ones, the first."""
+    if count == 0:
+        return np.zeros(sizes.shape, bool)
+    flat = sizes.ravel()
+    least = np.partition(flat, flat.size - count)[flat.size - count]
+    chosen = flat > least
+    equal = np.flatnonzero(flat == least)[: count - int(chosen.sum())]
+    chosen[equal] = True
+    return chosen.reshape(sizes.shape)
+
+
+def _numbers(variable):
+    return ops.convert_to_numpy(ops.cast(variable.value, "float32"))
+
+
+def _magnitudes(variable):
+    return np.abs(_numbers(variable))

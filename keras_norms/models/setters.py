@@ -1,0 +1,106 @@
+"""Setters: settings put on the weights of a model, where Keras applies and saves them.
+
+A setting goes to the variable, which Keras applies, and to the layer, which Keras saves. The
+compiled step functions are made anew, because those of TensorFlow and JAX hold the old settings.
+"""
+
+import warnings
+
+import numpy as np
+from keras import ops
+
+from keras_norms.constraints import Constraint
+from keras_norms.models.changes import Change, Changes
+from keras_norms.models.describe import title
+from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
+from keras_norms.models.measures import projected
+from keras_norms.regularizers import Regularizer
+from keras_norms.warning import KerasNormsWarning
+
+
+def set_on_weights(contents, given, settings, skipped, kind):
+    """Set each setting on its weight, make the compiled steps anew, and say what was done.
+
+    Args:
+        contents: The `Contents` of a model.
+        given: The setting that the user gave; None if there was none.
+        settings: Pairs of a `Weight` and its setting.
+        skipped: What is left out.
+        kind: "constraint" or "regularizer".
+    """
+    before = [getattr(weight.variable, kind) for weight, _ in settings]
+    for weight, setting in settings:
+        _try(setting, weight, kind)
+    apply_settings(contents.weights, settings, kind)
+    renew_steps(layer for layer, _ in contents.layers)
+    saved = saved_settings(contents.model, [w for w, _ in settings], kind)
+    changes = [
+        Change(
+            path=weight.path,
+            shape=tuple(weight.variable.shape),
+            layout=weight.layout,
+            before=old,
+            after=setting,
+            saved=is_saved,
+            is_fitted=given is not None and setting != given,
+        )
+        for (weight, setting), old, is_saved in zip(settings, before, saved, strict=True)
+    ]
+    lost = [change.path for change in changes if change.saved is False]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        warnings.warn(
+            f"The {kind} of {', '.join(lost[:3])}{more} will be lost when the model is saved, "
+            "because no config can hold it. After `model.save`, call "
+            "`keras_norms.save_settings(model, filepath)`; after loading, "
+            "`keras_norms.load_settings(model, filepath)`.",
+            KerasNormsWarning,
+            stacklevel=3,
+        )
+    return Changes(changes, skipped)
+
+
+def _try(setting, weight, kind):
+    """Refuse what cannot be applied, before anything is changed."""
+    if setting is None or isinstance(setting, (Constraint, Regularizer)):
+        return  # it checked its parameters when it was made
+    try:
+        result = setting(weight.variable)
+    except Exception as error:
+        # A function of the user's, or a constraint of Keras, fails in its own way on each backend.
+        raise ValueError(
+            f"{title(setting)} cannot be applied to {weight.path}, of shape "
+            f"{tuple(weight.variable.shape)}: {error}"
+        ) from error
+    wanted = tuple(weight.variable.shape) if kind == "constraint" else ()
+    found = tuple(getattr(result, "shape", ()))
+    if found != wanted:
+        must = "keep the shape" if kind == "constraint" else "return one number, of shape"
+        raise ValueError(
+            f"{title(setting)} must {must} {wanted} for {weight.path}. Received: shape={found}"
+        )
+
+
+def project_weight(variable):
+    """Put a weight into the set of its constraint."""
+    variable.assign(projected(variable.constraint, variable))
+
+
+def _is_finite(variable):
+    """Whether all entries are finite; by NumPy, because JAX would compile for each shape."""
+    w = ops.convert_to_numpy(variable.value)
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_sum_finite = np.isfinite(w.sum())  # one pass, which overflows only near the largest
+    return bool(is_sum_finite or np.isfinite(w).all())
+
+
+def warn_if_not_finite(settings):
+    """Warn about weights with entries that no constraint mends."""
+    bad = [w.path for w, _ in settings if not _is_finite(w.variable)]
+    if bad:
+        warnings.warn(
+            f"{', '.join(bad)} has NaN or infinite entries, which no constraint mends; start from "
+            "other weights.",
+            KerasNormsWarning,
+            stacklevel=3,
+        )

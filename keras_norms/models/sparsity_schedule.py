@@ -1,0 +1,124 @@
+"""SparsitySchedule: a callback that prunes a model step by step while it is trained."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_norms.config import fraction
+from keras_norms.models.callbacks import ProjectWeights
+from keras_norms.models.pruning import (
+    Distribution,
+    check_distribution,
+    masks_for,
+    set_masks,
+    to_prune,
+)
+
+
+class SparsitySchedule(ProjectWeights):
+    """Prunes weights step by step, as epochs begin.
+
+    At epoch `t`, from `begin_epoch` to `end_epoch`, the sparsity is
+
+        final + (initial - final) * (1 - (t - begin) / (end - begin)) ** 3
+
+    so that most weights go early, when there are many to choose from. Whenever it changes, the
+    largest entries are kept, and a `FixedMask` holds the zeros until the next change and after the
+    training. A training step then costs next to nothing more. Pruned entries never come back while
+    the sparsity grows, because they are the smallest.
+
+    A constraint of another kind stays: it is applied before the mask. Like `ProjectWeights`, this
+    callback also puts zeros into the moving averages of `use_ema=True`. With an
+    `ema_overwrite_frequency`, Keras writes averages into the weights after it has applied the mask;
+    then zeros are missing until the next step or the end of the epoch. The target lives in this
+    callback, so a run that is resumed at an epoch goes on as if it had not stopped: the masks are
+    made of the weights and the epoch alone. TensorFlow and JAX compile the training step anew
+    whenever the masks change.
+
+    Args:
+        final_sparsity: The share of zeros from `end_epoch` on.
+        begin_epoch: The epoch, from 0, at which pruning begins.
+        end_epoch: The epoch from which on the sparsity is final, not before `begin_epoch`.
+        initial_sparsity: The share of zeros at `begin_epoch`.
+        distribution: How zeros are shared out over the weights, as for `prune`.
+        where: The weights, as for `constrain`; None is every kernel of known layout.
+
+    Raises:
+        ValueError: If a sparsity is not in [0, 1], `distribution` is unknown, or an epoch is
+            negative or before `begin_epoch`; when training begins, if no weight matches.
+        TypeError: If an argument has another type.
+
+    Source: Zhu, Gupta, "To prune, or not to prune", ICLR Workshop 2018.
+
+    Example:
+    >>> import keras, numpy as np, keras_norms as kn
+    >>> layer = keras.layers.Dense(10)
+    >>> model = keras.Sequential([keras.layers.Input((64,)), layer])
+    >>> model.compile("adam", "mse")
+    >>> x, y = np.ones((8, 64)), np.ones((8, 10))
+    >>> schedule = kn.SparsitySchedule(0.9, begin_epoch=1, end_epoch=3)
+    >>> _ = model.fit(x, y, epochs=4, callbacks=[schedule], verbose=0)
+    >>> print(np.mean(layer.get_weights()[0] == 0))
+    0.9
+    """
+
+    def __init__(
+        self,
+        final_sparsity: float,
+        begin_epoch: int,
+        end_epoch: int,
+        initial_sparsity: float = 0.0,
+        distribution: Distribution = "uniform",
+        where: Any = None,
+    ) -> None:
+        super().__init__()
+        self.final_sparsity = fraction("final_sparsity", final_sparsity)
+        self.initial_sparsity = fraction("initial_sparsity", initial_sparsity)
+        self.begin_epoch = _epoch("begin_epoch", begin_epoch)
+        self.end_epoch = _epoch("end_epoch", end_epoch)
+        if self.end_epoch < self.begin_epoch:
+            raise ValueError(
+                "`end_epoch` must not be before `begin_epoch`. "
+                f"Received: begin_epoch={begin_epoch}, end_epoch={end_epoch}"
+            )
+        check_distribution(distribution)
+        self.distribution = distribution
+        self.where = where
+        self._held: float | None = None
+
+    def sparsity(self, epoch: int) -> float:
+        """The share of zeros at an epoch; 0 before `begin_epoch`."""
+        if epoch < self.begin_epoch:
+            return 0.0
+        if epoch >= self.end_epoch:
+            return self.final_sparsity
+        left = 1 - (epoch - self.begin_epoch) / (self.end_epoch - self.begin_epoch)
+        return self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * left**3
+
+    def on_train_begin(self, logs=None):
+        """Checks that there are weights to prune."""
+        to_prune(self.model, self.where)
+        self._held = None  # the weights may be others now
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Chooses the entries that stay, if the sparsity has changed."""
+        sparsity = self.sparsity(epoch)
+        if epoch >= self.begin_epoch and sparsity != self._held:
+            contents, weights, skipped = to_prune(self.model, self.where)
+            masks = masks_for([w.variable for w in weights], sparsity, self.distribution)
+            set_masks(contents, list(zip(weights, masks, strict=True)), skipped)
+            self._held = sparsity
+        super().on_epoch_begin(epoch, logs)
+
+    def project(self):
+        """Puts weights and averages into their sets, once there are masks."""
+        if self._held is not None:  # before that, there may be nothing to project
+            super().project()
+
+
+def _epoch(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
+    if value < 0:
+        raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
+    return int(value)
