@@ -47,6 +47,7 @@ ORDER = [
     "regularizers.norms",
     "regularizers.spectra",
     "regularizers.activities",
+    "regularizers.sparsity",
     "regularizers.sum",
     "regularizers",
     "models",

@@ -13,6 +13,7 @@ from keras_norms.regularizers.lookup import deserialize as deserialize
 from keras_norms.regularizers.lookup import get as get
 from keras_norms.regularizers.lookup import serialize as serialize
 from keras_norms.regularizers.norms import L1, L1L2, L2
+from keras_norms.regularizers.sparsity import GroupLasso, Hoyer, KLSparsity
 from keras_norms.regularizers.spectra import (
     OrthogonalRegularizer,
     SoftOrthogonalRegularizer,
@@ -26,6 +27,9 @@ __all__ = [
     "L1L2",
     "L2",
     "BatchMean",
+    "GroupLasso",
+    "Hoyer",
+    "KLSparsity",
     "OrthogonalRegularizer",
     "SoftOrthogonalRegularizer",
     "SpectralRegularizer",
