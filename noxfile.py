@@ -37,6 +37,10 @@ OTHERS = {
     "ncps": "ncps",
     "keras_rs": "keras-rs",
 }
+# The scripts of `benchmarks`, in benchmarks/.
+BENCHMARKS = [
+    *("import_time", "thresholds", "spectra", "sparsity", "whole_models", "constraints", "memory"),
+]
 # What `peers` compares with. Those on TensorFlow need Keras 2 and versions that pins.txt has not.
 PEERS = {
     "torch": ["-c", "pins.txt", "geotorch"],
@@ -370,7 +374,7 @@ def benchmarks(session, backend):
     del env["OMP_NUM_THREADS"]  # as users run it
     env["PYTHONPATH"] = str(ROOT / "benchmarks")  # for timing.py
     over = []
-    for script in ("import_time", "thresholds", "spectra", "whole_models", "constraints", "memory"):
+    for script in BENCHMARKS:
         try:
             keep_output(session, python, f"benchmarks/{script}.py", script, backend, env)
         except nox.command.CommandFailed:  # the others are measured all the same
@@ -384,7 +388,7 @@ def benchmarks(session, backend):
 def peers(session, backend):
     """Other packages for the same purposes, beside ours. With `-- --write`, the output is kept."""
     wheel = next(DIST.glob("*.whl"))
-    requirements = [f"keras-norms[{backend}] @ {wheel.as_uri()}", "rich", *PEERS[backend]]
+    requirements = [f"keras-norms[{backend},demo] @ {wheel.as_uri()}", *PEERS[backend]]
     session.install(*requirements)
     env = variables(backend) | {"TF_USE_LEGACY_KERAS": "1"}
     del env["OMP_NUM_THREADS"]  # as users run it

@@ -27,6 +27,10 @@ CONSTRAINTS = {
     "NonNeg": kn.NonNeg(),
     "Orthogonal": kn.Orthogonal(6.0, axis=1),
     "Simplex": kn.Simplex(1.5, axis=1),
+    "Sparse": kn.Sparse(0.5, axis=1),
+    "SparseNM": kn.SparseNM(1, 2, axis=1),
+    "SparseUnits": kn.SparseUnits(0.5, axis=1),
+    "FixedMask": kn.FixedMask(np.random.default_rng(1).random((70, 2)) < 0.5),
     "UnitNorm": kn.UnitNorm(axis=1),
     "ZeroMean": kn.ZeroMean(axis=1),
 }

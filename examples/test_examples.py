@@ -57,6 +57,25 @@ def test_an_orthogonal_kernel_remembers_for_longer(capsys):
     assert out.count("from 1.000 to 1.000") == 1
 
 
+def test_a_pruned_network_is_as_right_and_smaller(capsys):
+    out = output_of("pruning.py", capsys, sparsities=(0.9,), epochs=4, seeds=1)
+    rows = re.findall(r"(\d+)% zeros, (\S+) +([\d.]+)% .* (\d+) kB", out)
+    assert [row[1] for row in rows] == ["dense", "2:4", "scheduled", "one-shot"]
+    assert min(float(right) for _, _, right, _ in rows) > 90
+    sizes = [int(size) for *_, size in rows]
+    assert sizes[2] < sizes[0] / 3
+    assert sizes[1] < sizes[0] * 0.75
+
+
+def test_a_network_without_its_filters_of_zeros_is_faster(capsys):
+    out = output_of("filters.py", capsys, shares=(0.5,), factors=(3e-3,), epochs=3, seeds=1)
+    rows = re.findall(r"([\d.]+)% \(.*, (\d+)% of the filters, ([\d.]+) of the time", out)
+    assert len(rows) == 2
+    assert min(float(right) for right, _, _ in rows) > 90
+    assert int(rows[0][1]) == 50
+    assert float(rows[0][2]) < 0.8
+
+
 def test_the_notebook_runs_and_shows_tables_and_pictures(tmp_path):
     book = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
