@@ -6,7 +6,7 @@ A ratio is the median over all rounds of one time over another in the same round
 `Sparse` is compared with a sort of the same weights by `ops.sort`, `SparseNM` with `w * 2`, and the
 training steps of a model of 40 Dense layers with those of the unconstrained model. The exit code is
 1 if something is slower than `PROMISED`. At last, it shows what a new mask costs: the first step of
-a model of 50 million weights after `freeze_zeros`, and the next one.
+a model of 100 million weights after `freeze_zeros`, and the next one.
 """
 
 import argparse
@@ -93,11 +93,11 @@ def report_steps(rounds):
 
 
 def report_change():
-    """Print what the first step after a change of masks costs, with masks of 50 million weights."""
-    layers = [keras.layers.Dense(3162, use_bias=False) for _ in range(5)]
-    model = keras.Sequential([keras.layers.Input((3162,)), *layers])
+    """Print what the first step after a change of masks costs, with masks of 100 million weights."""
+    layers = [keras.layers.Dense(4472, use_bias=False) for _ in range(5)]
+    model = keras.Sequential([keras.layers.Input((4472,)), *layers])
     model.compile("sgd", "mse")
-    x = np.ones((8, 3162), "float32")
+    x = np.ones((8, 4472), "float32")
     model.train_on_batch(x, x)
     first, frozen = _seconds(lambda: kn.prune(model, 0.9)), _seconds(lambda: kn.freeze_zeros(model))
     steps = [_seconds(lambda: model.train_on_batch(x, x)) for _ in range(3)]

@@ -2,10 +2,12 @@
 
     nox -s pictures
 
-A line leads from each group to where the constraint puts it. They are in docs/pictures/.
+A line leads from each group to where the constraint puts it. One more picture shows what the
+example of pruning printed. They are in docs/pictures/.
 """
 
 import pathlib
+import re
 
 import numpy as np
 from keras import ops
@@ -64,11 +66,30 @@ def picture(name, constraint):
     return figure
 
 
+def pruned(backend="jax"):
+    """A figure of the accuracy and the sparsity in the output of examples/pruning.py."""
+    printed = FOLDER.parents[1] / "examples" / "output" / backend / "pruning.txt"
+    row = r"(\d+)% zeros, (\S+) +([\d.]+)% \(([\d.]+)% to ([\d.]+)%\)"
+    found = re.findall(row, printed.read_text("utf-8"))
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for way, marker in (("scheduled", "o"), ("one-shot", "s"), ("2:4", "^"), ("dense", "D")):
+        numbers = np.array([(z, r, low, high) for z, w, r, low, high in found if w == way], float)
+        zeros, right, low, high = numbers.T
+        spread = np.stack([right - low, high - right])
+        axes.errorbar(zeros, right, spread, marker=marker, capsize=3, label=way)
+    axes.set(xlabel="zeros in all kernels, %", ylabel="digits read right, %")
+    axes.set_title(f"examples/pruning.py on {backend}: median and range of seeds", fontsize=9)
+    axes.legend(fontsize=8)
+    return figure
+
+
 def main():
     """Write all pictures."""
     FOLDER.mkdir(exist_ok=True)
     for name, constraint in CONSTRAINTS.items():
         picture(name, constraint).savefig(FOLDER / f"{name}.png", dpi=120)
+    pruned().savefig(FOLDER / "pruning.png", dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The cases of where Keras applies constraints and penalties, one per way of training."""
 
 from conformance.catalogue.constraints.norms import MAX_NORM, MIN_MAX_NORM
+from conformance.catalogue.constraints.sparsity import FIXED_MASK, SPARSE, SPARSE_NM
 from conformance.catalogue.constraints.spectra import CLIP, ORTHOGONAL
 from conformance.catalogue.regularizers.norms import L2
 
@@ -56,6 +57,10 @@ REQUIREMENTS = {
         "singular values are bounded on every way of training",
         "`keras.optimizers.Optimizer.apply`",
     ),
+    "KN-TRAINING-008": (
+        "zeros hold on every way of training, and after a step of every optimizer",
+        "`keras.optimizers.Optimizer.apply`",
+    ),
 }
 
 
@@ -65,6 +70,9 @@ def case_files():
     yield L2.file("training", penalties())
     yield CLIP.file("training", spectra(CLIP, {"max_value": 0.5}))
     yield ORTHOGONAL.file("training", spectra(ORTHOGONAL, {"gain": 0.5}))
+    yield SPARSE.file("training", zeros(SPARSE, {"sparsity": 0.5}))
+    yield SPARSE_NM.file("training", zeros(SPARSE_NM, {"n": 1, "m": 2}))
+    yield FIXED_MASK.file("training", zeros(FIXED_MASK, {"mask": [[1, 0]] * 4}))
 
 
 def bounds():
@@ -86,6 +94,17 @@ def spectra(subject, config):
         title = f"singular values stay within the bound after {title}"
         hunts = "a constraint that is silently not applied"
         yield _way(subject, "KN-TRAINING-007", path, title, hunts, config, expected)
+
+
+def zeros(subject, config):
+    """Four of the eight entries of the kernel are zero."""
+    expected, hunts = {"bound": 4, "of": "zeros"}, "a constraint that is silently not applied"
+    for path, title in HOLDS.items():
+        title = f"zeros hold after {title}"
+        yield _way(subject, "KN-TRAINING-008", path, title, hunts, config, expected)
+    for name in OPTIMIZERS if subject is SPARSE else ():
+        title, way = f"zeros hold after a step of {name}", {"optimizer": name}
+        yield _way(subject, "KN-TRAINING-008", "optimizer", title, hunts, config, expected, **way)
 
 
 def rates():

@@ -164,6 +164,8 @@ def keep_largest_units(w, axes, sparsity):
         axes: The axes inside a group.
         sparsity: The share of groups that are zero, from 0 to 1.
     """
+    if not math.prod(w.shape):
+        return w
     norms = l2(w, axes)
     everywhere = tuple(range(len(w.shape)))
     count = kept(math.prod(norms.shape), sparsity)

@@ -40,9 +40,12 @@ def _fit(model, **arguments):
 def _within(kernel, case):
     """The measure of the largest norm of a unit against the bound, by NumPy in float64.
 
-    It is that of the largest singular value, if the case says `"of": "singular values"`.
+    It is that of the largest singular value, if the case says `"of": "singular values"`, and of how
+    many entries are not zero, if it says `"of": "zeros"`.
     """
     values = float64(ops.convert_to_tensor(kernel))
+    if case.expected.get("of") == "zeros":
+        return _counted(values, case.expected["bound"])
     of_spectrum = case.expected.get("of") == "singular values"
     norms = _spectrum(values) if of_spectrum else np.sqrt((values**2).sum(axis=0))
     if not np.isfinite(norms).all() or not norms.all():
@@ -57,6 +60,14 @@ def _within(kernel, case):
     if of_spectrum:
         budget = 1e-5 * bound / step  # as the docstrings promise
     return [Measure("norm", excess / step, budget, excess / bound, case.dtype)]
+
+
+def _counted(values, bound):
+    """The measure of the number of entries that are not zero, which no rounding changes."""
+    if not np.isfinite(values).all():
+        raise ArithmeticError(f"Entries must be finite. Received: {values}")
+    excess = max(0, np.count_nonzero(values) - bound)
+    return [Measure("entries that are not zero", float(excess), 0.0, excess / bound)]
 
 
 def _spectrum(values):
