@@ -58,6 +58,11 @@ class Setting(Configured):
         return self.axis != ()
 
     @property
+    def needs_layout(self) -> bool:
+        """Whether `for_layout` changes it, so that `constrain` must know a weight's layout."""
+        return self.has_groups
+
+    @property
     def has_default_axis(self) -> bool:
         """Whether `axis` has its default value, in each member."""
         return self.axis == getattr(type(self), "axis", None)
@@ -143,6 +148,11 @@ class Several(Setting):
     def has_groups(self) -> bool:
         """Whether a member has groups."""
         return any(getattr(each, "has_groups", False) for each in self.members)
+
+    @property
+    def needs_layout(self) -> bool:
+        """Whether a member needs it."""
+        return any(each.needs_layout for each in self._settings())
 
     @property
     def has_default_axis(self) -> bool:

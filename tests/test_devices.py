@@ -111,3 +111,14 @@ if keras.backend.backend() == "jax":
             assert report["largest"] <= 0.5 * (1 + 1e-5), name
             largest = 256 * 256 if "inputs" in name else 512 * 256
             assert max(report["sent"]) == largest, name
+
+    def test_a_sparse_constraint_keeps_the_same_entries_on_a_mesh_and_sends_counts():
+        """Only if entries are equal are truth values gathered, to see which of them come first."""
+        (sparse,) = reports("jax_meshes.py", "sparse")
+        assert len(sparse) == 10
+        for name, report in sparse.items():
+            assert report["same"], name
+            sizes = [size for operation, size in report["sent"] if operation == "all-reduce"]
+            assert max(sizes, default=0) <= 256, name
+            gathered = [size for operation, size in report["sent"] if operation != "all-reduce"]
+            assert len(gathered) <= 1, name

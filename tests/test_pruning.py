@@ -267,6 +267,33 @@ def test_two_of_four_goes_along_the_inputs_and_depthwise_kernels_are_listed():
         assert (np.count_nonzero(w.reshape(-1, 4), axis=1) <= 2).all()
 
 
+class Mixing(keras.layers.Layer):
+    """A layer of which no layout is known."""
+
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], 8), name="matrix")
+        self.shift = self.add_weight(shape=(8,), name="shift")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.matrix) + self.shift
+
+
+def test_a_weight_of_unknown_layout_is_pruned_if_it_is_named():
+    model = keras.Sequential([keras.layers.Input((16,)), Mixing(name="mix")], name="net")
+    with pytest.raises(ValueError, match="no layout is known for Mixing"):
+        kn.prune(model, 0.5)
+    changes = kn.prune(model, 0.5, where="mix/")
+    assert [change.path for change in changes] == ["net/mix/matrix"]
+    assert [each.path for each in changes.skipped] == ["net/mix/shift"]
+    assert not kn.audit(model).findings
+
+
+def test_half_precision_is_no_finding_for_zeros():
+    model = network("float16")
+    kn.prune(model, 0.5)
+    assert not kn.audit(model).findings
+
+
 def test_audit_finds_what_is_wrong_with_sparse_weights():
     model = network()
     kn.prune(model, 0.5, where="head")

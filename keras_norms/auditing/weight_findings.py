@@ -187,6 +187,8 @@ def half_precision(weight):
     """float16 weights are rounded so that a bound holds to three digits; bfloat16, to two."""
     variable = weight.variable
     dtype = keras.backend.standardize_dtype(variable.dtype)
+    if getattr(variable.constraint, "is_sparse", False):
+        return  # zeros are exact in every dtype
     if variable.constraint is not None and dtype in ("float16", "bfloat16"):
         yield Finding(
             "half-precision",
@@ -235,7 +237,7 @@ def unknown_layout(weight):
     constraint = drop_in_of(weight.variable.constraint)
     if weight.layout or not weight.name or not isinstance(constraint, Constraint):
         return
-    if not constraint.has_groups:
+    if not constraint.needs_layout:
         return
     yield Finding(
         "unknown-layout",

@@ -21,8 +21,8 @@ class Constraint(Setting, keras.constraints.Constraint):
     part of the way, and `compute_excess` if the distance from the set is not the distance to the
     projection. Everything else that the package asks of it has a default below: `convex`,
     `has_coupled_groups`, `keeps_zero_groups`, `inexactness`, `norm_bounds`, `step_rate`,
-    `is_sparse`, `at_full_rate`, `audit_columns` and `for_layout`. A class that overrides
-    `__call__` only, as those written for `keras.constraints.Constraint` do, works too.
+    `is_sparse`, `needs_layout`, `at_full_rate`, `audit_columns` and `for_layout`. A class that
+    overrides `__call__` only, as those written for `keras.constraints.Constraint` do, works too.
 
     Attributes:
         axis: The axes inside a group, as the user gave them; `()` for an elementwise set.

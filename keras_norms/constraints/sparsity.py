@@ -71,6 +71,7 @@ class Sparse(_Sparse):
 
     sparsity: float = parameter(fraction, 0.5)
     axis: Axis = parameter(axis_of, None)
+    needs_layout = False
 
     def for_layout(self, layout):
         """Itself: a share of zeros is one of a whole weight, whatever its units."""

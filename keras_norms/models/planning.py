@@ -24,18 +24,19 @@ def planned(contents, setting, where, to_units, unknown):
             "Received: None and where=None"
         )
     has_groups = to_units and getattr(setting, "has_groups", False)
-    needs_layout = has_groups or where is None
+    is_fitted = to_units and getattr(setting, "needs_layout", False)
+    needs_layout = is_fitted or where is None
     settings, skipped, without = [], [], []
     for weight in select(contents.weights, where):
         if setting is not None and weight.obstacle:
             skipped.append(never_applied(weight))
         elif needs_layout and weight.layout is None:
             without.append(without_layout(weight))
-        elif has_groups and not weight.has_units:
+        elif has_groups and weight.layout and not weight.has_units:
             skipped.append(without_units(weight))
         else:
             try:
-                own = setting.for_layout(weight.layout) if has_groups else setting
+                own = setting.for_layout(weight.layout) if is_fitted else setting
             except ValueError as error:  # as for N:M without an axis of inputs
                 skipped.append(left_out(weight, str(error)))
                 continue

@@ -122,11 +122,29 @@ def spectra():
     return report
 
 
+def sparse():
+    """For each sparse constraint and side that is sharded: whether it is the same, what is sent."""
+    report = {}
+    mask = np.random.default_rng(1).random((512, 256)) < 0.1
+    per_unit, units = kn.Sparse(0.9, axis=0), kn.SparseUnits(0.5)
+    for constraint in (kn.Sparse(0.9), per_unit, kn.SparseNM(), units, kn.FixedMask(mask)):
+        for side, spec in (("inputs", ("b", None)), ("units", (None, "b"))):
+            sent, out = collectives(constraint, (512, 256), spec, spec)
+            w = np.random.default_rng(0).standard_normal((512, 256)).astype("float32")
+            report[f"{constraint!r}, {side}"] = {
+                "same": bool(np.array_equal(out, np.asarray(constraint(w)))),
+                "sent": sent,
+            }
+    return report
+
+
+REPORTS = {"moved": moved, "spectra": spectra, "sparse": sparse}
+
 if __name__ == "__main__":
-    if sys.argv[1] in ("moved", "spectra"):
+    if sys.argv[1] in REPORTS:
         import json
 
-        print(json.dumps({"moved": moved, "spectra": spectra}[sys.argv[1]]()))
+        print(json.dumps(REPORTS[sys.argv[1]]()))
     else:
         for distribution in DISTRIBUTIONS:
             kernel = trained(distribution())
