@@ -92,7 +92,7 @@ class Hoyer(Regularizer):
 
     Example:
     >>> import keras_norms as kn
-    >>> float(kn.Hoyer(1.0)([3.0, -3.0, 0.0]))
+    >>> print(round(float(kn.Hoyer(1.0)([3.0, -3.0, 0.0])), 4))
     2.0
     """
 
@@ -152,7 +152,7 @@ class KLSparsity(ActivityRegularizer):
     >>> print(round(float(kn.KLSparsity(1.0, rho=0.05).value(outputs)), 4))
     0.0
     >>> print(round(float(kn.KLSparsity(1.0, rho=0.05).value(10 * outputs)), 4))  # 3 * KL(0.05, .5)
-    1.484
+    1.4839
     """
 
     factor: float = parameter(nonnegative, 0.01, is_factor=True)
