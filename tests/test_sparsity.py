@@ -111,6 +111,8 @@ def test_a_mask_survives_copies(again):
     assert found == mask
     assert hash(found) == hash(mask)
     np.testing.assert_array_equal(array(found(np.ones((40, 50), "float32"))), MASK)
+    assert found != kn.FixedMask(~MASK)
+    assert found != kn.FixedMask(MASK.T)
 
 
 def test_a_mask_takes_a_sixth_of_a_byte_for_each_weight():
