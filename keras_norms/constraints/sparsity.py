@@ -23,6 +23,8 @@ _registered = keras.saving.register_keras_serializable("keras_norms")
 
 # A block is ranked by comparing each entry with each other one.
 _LARGEST_BLOCK = 32
+# The words of a layout for axes of units and of windows: blocks lie along any other one.
+_NOT_INPUTS = ("unit", "x", "y", "z", "space", "*")
 
 
 class _Sparse(Constraint):
@@ -165,10 +167,6 @@ class SparseNM(_Sparse):
     def compute_projection(self, w, axes):
         """Each block with its largest entries, and zeros."""
         return keep_largest_of_blocks(w, axes[0], self.n, self.m)
-
-
-# The words of a layout for axes that a matrix product does not sum over, or for windows.
-_NOT_INPUTS = ("unit", "x", "y", "z", "space", "*")
 
 
 @_registered
