@@ -112,6 +112,10 @@ if keras.backend.backend() == "jax":
             largest = 256 * 256 if "inputs" in name else 512 * 256
             assert max(report["sent"]) == largest, name
 
+    def test_a_statistic_of_a_batch_that_is_split_is_that_of_the_whole_batch():
+        (found,) = reports("jax_meshes.py", "activities")
+        assert found["split"] == pytest.approx(found["whole"], rel=1e-6)
+
     def test_a_sparse_constraint_keeps_the_same_entries_on_a_mesh_and_sends_counts():
         """Only if entries are equal are truth values gathered, to see which of them come first."""
         (sparse,) = reports("jax_meshes.py", "sparse")

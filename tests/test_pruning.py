@@ -204,6 +204,32 @@ def test_a_resumed_run_goes_on_where_it_was(tmp_path):
         np.testing.assert_allclose(kernels(resumed)[path], w, atol=1e-5)
 
 
+class Stop(keras.callbacks.Callback):
+    """Breaks a training off when an epoch begins."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_was_broken_off_goes_on_from_its_backup(tmp_path):
+    arguments = {"batch_size": 32, "shuffle": False, "verbose": 0, "epochs": 6}
+    whole = network()
+    whole.fit(*data(), callbacks=[kn.SparsitySchedule(0.9, 1, 5)], **arguments)
+    for more in ([Stop()], []):
+        model = network()  # as a new process would make it
+        backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+        callbacks = [kn.SparsitySchedule(0.9, 1, 5), backup, *more]
+        if more:
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(*data(), callbacks=callbacks, **arguments)
+        else:
+            model.fit(*data(), callbacks=callbacks, **arguments)
+    for path, w in kernels(whole).items():
+        np.testing.assert_array_equal(kernels(model)[path] == 0, w == 0)
+        np.testing.assert_allclose(kernels(model)[path], w, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

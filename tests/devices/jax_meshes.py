@@ -138,7 +138,15 @@ def sparse():
     return report
 
 
-REPORTS = {"moved": moved, "spectra": spectra, "sparse": sparse}
+def activities():
+    """The penalty of a batch that is split over the devices, and of the same batch on one."""
+    x = np.random.default_rng(0).random((64, 12)).astype("float32")
+    split = jax.device_put(x, NamedSharding(MESH, PartitionSpec(("a", "b"), None)))
+    penalty = jax.jit(kn.KLSparsity(1.0).value)
+    return {"split": float(penalty(split)), "whole": float(penalty(x))}
+
+
+REPORTS = {"moved": moved, "spectra": spectra, "sparse": sparse, "activities": activities}
 
 if __name__ == "__main__":
     if sys.argv[1] in REPORTS:
