@@ -93,7 +93,7 @@ def report_steps(rounds):
 
 
 def report_change():
-    """Print what the first step after a change of masks costs, with masks of 100 million weights."""
+    """Print what the first step after a change of masks costs, with 100 million weights."""
     layers = [keras.layers.Dense(4472, use_bias=False) for _ in range(5)]
     model = keras.Sequential([keras.layers.Input((4472,)), *layers])
     model.compile("sgd", "mse")

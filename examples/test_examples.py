@@ -51,9 +51,10 @@ def test_a_bounded_network_is_certified_and_survives_more(capsys):
 
 
 def test_an_orthogonal_kernel_remembers_for_longer(capsys):
-    out = output_of("recurrent.py", capsys, delays=(300,), steps=50, seeds=1)
+    out = output_of("recurrent.py", capsys, delays=(400,), steps=60, seeds=1)
     free, orthogonal = (float(right) for right in re.findall(r"([\d.]+)% \(", out))
-    assert free < 50 < 70 < orthogonal  # chance is 12.5 %
+    # Chance is 12.5 %. In full, at a delay of 1000 steps, one is at 13 % and the other near 100 %.
+    assert free + 20 < orthogonal > 70
     assert out.count("from 1.000 to 1.000") == 1
 
 
@@ -68,10 +69,10 @@ def test_a_pruned_network_is_as_right_and_smaller(capsys):
 
 
 def test_a_network_without_its_filters_of_zeros_is_faster(capsys):
-    out = output_of("filters.py", capsys, shares=(0.5,), factors=(3e-3,), epochs=3, seeds=1)
+    out = output_of("filters.py", capsys, shares=(0.5,), factors=(1e-3,), epochs=4, seeds=1)
     rows = re.findall(r"([\d.]+)% \(.*, (\d+)% of the filters, ([\d.]+) of the time", out)
     assert len(rows) == 2
-    assert min(float(right) for right, _, _ in rows) > 90
+    assert min(float(right) for right, _, _ in rows) > 85
     assert int(rows[0][1]) == 50
     assert float(rows[0][2]) < 0.8
 

@@ -149,10 +149,10 @@ class KLSparsity(ActivityRegularizer):
     Example:
     >>> import numpy as np, keras_norms as kn
     >>> outputs = np.full((8, 3), 0.05, "float32")
-    >>> print(round(float(kn.KLSparsity(1.0, rho=0.05).value(outputs)), 4))
-    0.0
-    >>> print(round(float(kn.KLSparsity(1.0, rho=0.05).value(10 * outputs)), 4))  # 3 * KL(0.05, .5)
-    1.4839
+    >>> abs(float(kn.KLSparsity(1.0, rho=0.05).value(outputs))) < 1e-6
+    True
+    >>> print(round(float(kn.KLSparsity(1.0, rho=0.05).value(10 * outputs)), 2))  # 3 * KL(0.05, .5)
+    1.48
     """
 
     factor: float = parameter(nonnegative, 0.01, is_factor=True)
