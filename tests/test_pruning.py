@@ -151,6 +151,15 @@ def test_a_schedule_that_cannot_be_is_refused(arguments):
         kn.SparsitySchedule(*arguments)
 
 
+def test_a_schedule_may_be_one_step_and_sets_nothing_before_it():
+    schedule, model = kn.SparsitySchedule(0.5, 2, 2, 0.1), network()
+    assert [schedule.sparsity(epoch) for epoch in range(4)] == [0, 0, 0.5, 0.5]
+    model.fit(*data(), epochs=2, callbacks=[schedule], verbose=0)
+    assert model.get_layer("hidden").kernel.constraint is None
+    model.fit(*data(), epochs=3, initial_epoch=2, callbacks=[schedule], verbose=0)
+    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
+
+
 class Watch(keras.callbacks.Callback):
     """The share of zeros after each step."""
 
