@@ -14,6 +14,8 @@ HOLDS = {
     "mixed_bfloat16": "fit under mixed_bfloat16",
     "multi_optimizer": "two optimizers for one model",
     "nonfinite_step": "a step that is not finite is skipped under a LossScaleOptimizer",
+    "use_ema": "each step of an optimizer that averages",
+    "gradient_accumulation": "fit with gradient accumulation",
 }
 GAPS = {
     "initial_weights": "weights as they are initialised",

@@ -5,7 +5,8 @@ import math
 from keras import ops
 
 from keras_norms.numerics.groups import as_rows
-from keras_norms.numerics.norms import l2_or_one, replaced
+from keras_norms.numerics.loops import repeat_while
+from keras_norms.numerics.norms import l2, l2_or_one, replaced
 
 # By default, the spectral bound exceeds the largest singular value by at most this part of it.
 BOUND_EXCESS = 1e-3
@@ -34,12 +35,20 @@ def squarings(order, excess=BOUND_EXCESS):
     return max(0, math.ceil(math.log2(math.log(order) / excess)) - 2)
 
 
+def _scaled_gram(w, axes):
+    """The Gram matrix of a weight over its largest entry, and that entry."""
+    rows = as_rows(w, axes)
+    # The bound of `t * w` is `t` times that of `w`, so the unit has no part in the slope.
+    peak = ops.stop_gradient(ops.amax(ops.abs(rows)))
+    return gram(rows / replaced(peak, peak == 0, 1)), peak
+
+
 def spectral_bound(w, axes, excess=BOUND_EXCESS):
     """An upper bound of the largest singular value: a scalar, at most `excess` of it above it.
 
-    The Frobenius norm of a power of the Gram matrix `G` bounds that power of its largest
-    eigenvalue: `norm(G ** (2 ** K)) ** (1 / 2 ** (K + 1))`, by K squarings, each of a matrix of
-    norm 1. The bound is smooth, and 0 with gradient 0 for a zero weight.
+    The Gram matrix is squared until the bound is that close. This takes few steps if one singular
+    value is the largest by far, and one if all are alike. In compiled code on JAX, the bound has no
+    gradient.
 
     Args:
         w: A tensor of float32 or float64.
@@ -47,14 +56,53 @@ def spectral_bound(w, axes, excess=BOUND_EXCESS):
         excess: The largest relative error, a Python number.
 
     Source: Delattre et al., "Efficient Bound of Lipschitz Constant for Convolutional Layers by Gram
-    Iteration", ICML 2023.
+    Iteration", ICML 2023; Wolkowicz, Styan, "Bounds for Eigenvalues Using Traces", Linear Algebra
+    and its Applications 29, 1980.
     """
-    rows = as_rows(w, axes)
-    # The bound of `t * w` is `t` times that of `w`, so the unit has no part in the slope.
-    peak = ops.stop_gradient(ops.amax(ops.abs(rows)))
-    power = gram(rows / replaced(peak, peak == 0, 1))
+    product, peak = _scaled_gram(w, axes)
+    order = product.shape[0]
+    identity = ops.eye(order, dtype=product.dtype)
+
+    def measured(power, log_bound, exponent):
+        """The state of the loop: the power with norm 1, and bounds of its largest eigenvalue."""
+        norm = l2_or_one(power, (0, 1))
+        power = power / norm
+        trace = ops.trace(power)
+        mean = trace / order
+        spread = ops.reshape(l2(power - mean * identity, (0, 1)), ())
+        above = mean + math.sqrt(1 - 1 / order) * spread
+        # The squares of all eigenvalues sum to 1, so their mean, weighted with the eigenvalues, is
+        # 1 / trace, and the largest is not below it.
+        log_bound = log_bound + exponent * ops.log(ops.reshape(norm, ()))
+        return power, log_bound, exponent, above, above * trace
+
+    def is_apart(power, log_bound, exponent, above, ratio):
+        return exponent * ops.log(ratio) > excess
+
+    def squared(power, log_bound, exponent, above, ratio):
+        return measured(power @ power, log_bound, exponent / 2)
+
+    half = ops.full((), 0.5, dtype=product.dtype)
+    start = measured(product, ops.zeros_like(half), half)
+    end = repeat_while(is_apart, squared, start, squarings(order, excess))
+    _, log_bound, exponent, above, _ = end
+    return peak * ops.exp(log_bound + exponent * ops.log(above))
+
+
+def smooth_spectral_bound(w, axes):
+    """Like `spectral_bound`, but with a gradient everywhere: 0 for a zero weight.
+
+    The Frobenius norm of a power of the Gram matrix `G` bounds that power of its largest
+    eigenvalue: `norm(G ** (2 ** K)) ** (1 / 2 ** (K + 1))`, by K squarings, each of a matrix of
+    norm 1.
+
+    Args:
+        w: A tensor of float32 or float64.
+        axes: The axes inside a group.
+    """
+    power, peak = _scaled_gram(w, axes)
     log_bound = 0.0
-    for k in range(squarings(power.shape[0], excess) + 1):
+    for k in range(squarings(power.shape[0]) + 1):
         if k:
             power = power @ power
         norm = l2_or_one(power, (0, 1))

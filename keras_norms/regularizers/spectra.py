@@ -10,7 +10,7 @@ from keras import ops
 from keras_norms.config import nonnegative, parameter
 from keras_norms.numerics.groups import Axis, as_rows, axis_of
 from keras_norms.numerics.norms import l2_or_one, magnitude
-from keras_norms.numerics.spectra import gram, spectral_bound
+from keras_norms.numerics.spectra import gram, smooth_spectral_bound
 from keras_norms.regularizers.base import Regularizer
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -242,5 +242,5 @@ class SpectralRegularizer(Regularizer):
         axes = self.axes_for(x)
         if math.prod(x.shape) == 0 or self.factor == 0:
             return ops.zeros((), dtype=x.dtype)
-        bound = spectral_bound(x, axes)
+        bound = smooth_spectral_bound(x, axes)
         return self.factor / 2 * (bound * bound)

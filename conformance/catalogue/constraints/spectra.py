@@ -43,6 +43,7 @@ SCALE = Subject(
     "MaxSpectralNorm",
     spectra.max_spectral_norm,
     moves=1,
+    loops=True,
     coupled=True,
     nearest=dataclasses.replace(CLIP, oracle=spectra.clipped),
 )

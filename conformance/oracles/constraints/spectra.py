@@ -4,9 +4,9 @@ from mpmath import mp, mpf
 
 from conformance.oracles.exact import Tensor
 from conformance.oracles.matrices import (
-    gram_bound,
     rows_of,
     singular_values,
+    trace_bound,
     with_rows,
     with_singular_values,
 )
@@ -16,7 +16,7 @@ def max_spectral_norm(w, max_value=1.0, mode="clip", axis=0):
     """Singular values above the bound become it; or the whole weight over one number."""
     if mode == "clip":
         return clipped(w, max_value, axis=axis)
-    largest = gram_bound(rows_of(w, axis)) if w.entries else mpf(0)
+    largest = trace_bound(rows_of(w, axis)) if w.entries else mpf(0)
     factor = min(mpf(1), mpf(max_value) / largest) if largest else mpf(1)
     return Tensor(w.shape, tuple(x * factor for x in w.entries))
 

@@ -159,6 +159,12 @@ def nonfinite_step(case, harness):
     return _within(layer.kernel, case)
 
 
+def gradient_accumulation(case, harness):
+    layer = _layer(case, harness)
+    _fit(_model(layer, harness, harness.classes["SGD"](_RATE, gradient_accumulation_steps=2)))
+    return _within(layer.kernel, case)
+
+
 def initial_weights(case, harness):
     layer = harness.classes["Dense"](
         2, kernel_constraint=harness.make(case), kernel_initializer="ones"
@@ -185,6 +191,14 @@ def load_weights(case, harness):
 
 def _averaging(harness):
     return harness.classes["SGD"](_RATE, use_ema=True, ema_momentum=0.9)
+
+
+def use_ema(case, harness):
+    layer = _layer(case, harness)
+    model = _model(layer, harness, _averaging(harness))
+    for _ in range(4):  # at its end, `fit` would put the averages in
+        model.train_on_batch(_X, _Y)
+    return _within(layer.kernel, case)
 
 
 def ema_after_fit(case, harness):
@@ -316,7 +330,8 @@ WAYS = {
     f.__name__: f
     for f in (
         *(fit, fit_eagerly, fit_compiled, stateless_apply, mixed_float16, mixed_bfloat16),
-        *(optimizer, multi_optimizer, nonfinite_step, initial_weights, set_weights, load_weights),
+        *(optimizer, multi_optimizer, nonfinite_step, use_ema, gradient_accumulation),
+        *(initial_weights, set_weights, load_weights),
         *(ema_after_fit, ema_while_evaluating, ema_after_predict, ema_second_fit, frozen),
         *(frozen_penalty, no_gradient, lora, quantized, torch_optimizer, accumulation),
     )
