@@ -412,3 +412,11 @@ def keep_output(session, python, script, name, backend, env):
 def pictures(session):
     """The pictures of docs/pictures/: what each constraint does to groups of two weights."""
     session.run(python_with(session, "torch"), "-P", "docs/pictures.py", env=variables("torch"))
+
+
+@nox.session
+def page(session):
+    """The page of the last conformance run, tested in a headless Chromium."""
+    install(session, *groups("browser"))
+    env = {"KERAS_NORMS_REPORTS": str(ROOT / "reports")}
+    session.run("python", "-m", "pytest", "-q", "conformance/html", *session.posargs, env=env)

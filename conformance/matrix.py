@@ -22,8 +22,9 @@ import pathlib
 import re
 import sys
 
+from conformance.page import page
 from conformance.reports import Wanted, badge, gpu_badge, load, problem
-from conformance.tables import errors, failures, origin, page, proof, summary, table
+from conformance.tables import errors, failures, origin, proof, summary, table
 from keras_norms.testing.commit import commit_of
 from keras_norms.testing.manifest import manifest_beside
 

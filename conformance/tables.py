@@ -1,7 +1,6 @@
-"""What reports say, as Markdown and as a page of HTML."""
+"""What reports say, as Markdown."""
 
 import collections
-import html
 import re
 
 # How bad a failure is, as the runner derives it (keras_norms/testing/severity.py).
@@ -62,66 +61,6 @@ def table(ours, keras):
         found = [str(_severities(report["cases"])[severity]) for _, report in columns]
         lines.append(f"| cases that fail: {severity} | " + " | ".join(found) + " |")
     return "\n".join(lines) + "\n"
-
-
-_STYLE = """
-body { font: 14px/1.5 system-ui, sans-serif; margin: 2em; }
-table { border-collapse: collapse; }
-td, th { border: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-align: top; }
-.good { background: #e6f4e6; } .bad { background: #f8d7d7; } .mild { background: #fdf3d0; }
-.none { color: #888; }
-code { white-space: pre-wrap; }
-"""
-
-
-def page(ours, keras, endpoints):
-    """HTML without scripts: requirement x column; a cell opens to its cases."""
-    columns = list(_columns(ours, keras))
-    requirements = sorted({c["requirement"] for _, r in columns for c in r["cases"]})
-    head = "".join(f"<th>{html.escape(name)}<br>{_origin(r)}</th>" for name, r in columns)
-    rows = []
-    for requirement in requirements:
-        cells = []
-        for _, report in columns:
-            cases = [c for c in report["cases"] if c["requirement"] == requirement]
-            cells.append(_details(cases, report["reproduce"]))
-        rows.append(f"<tr><th>{requirement}</th>{''.join(cells)}</tr>")
-    badges = "".join(
-        f"<p><b>{html.escape(e['label'])}</b>: {html.escape(e['message'])}</p>" for e in endpoints
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>keras_norms conformance</title><style>{_STYLE}</style>"
-        f"<h1>keras_norms conformance</h1>{badges}"
-        f"<table><tr><th>requirement</th>{head}</tr>{''.join(rows)}</table></html>\n"
-    )
-
-
-def _origin(report):
-    words = f"Keras {report['versions']['keras']}, {report['device']}, {report['date'][:10]}"
-    return f"<small>{html.escape(words)}<br>{html.escape(str(report['commit']))[:12]}</small>"
-
-
-def _details(cases, reproduce):
-    text = _cell(cases)
-    if text == "-":
-        return '<td class="none">-</td>'
-    counts = _severities(cases)
-    color = "bad" if counts["wrong"] else "mild" if counts else "good"
-    text += f"<br><small>{_in_words(counts)}</small>" if counts else ""
-    items = []
-    for case in cases:
-        scores = ", ".join(
-            f"{m['what']} {m['score']:.3g} of {m['budget']:.3g} ulp" for m in case["measures"]
-        )
-        status = f"{case['status']}, {case['severity']}" if case["severity"] else case["status"]
-        words = f"{status}: {case['title']}. {scores} {case['message']}"
-        command = f"{reproduce} -k {case['id']}"
-        items.append(f"<li>{html.escape(words)}<br><code>{html.escape(command)}</code></li>")
-    return (
-        f'<td class="{color}"><details><summary>{text}</summary>'
-        f"<ul>{''.join(items)}</ul></details></td>"
-    )
 
 
 def errors(ours):

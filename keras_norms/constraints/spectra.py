@@ -60,8 +60,8 @@ class MaxSpectralNorm(_Spectral):
     of m >= n entries, "scale" needs the Gram matrix, and squares it up to 11 times for n = 512: not
     at all if all singular values are alike, and few times if one is the largest by far. "clip"
     takes up to 20 products of n by n matrices for a weight in the set, else one to three passes of
-    90 products, a third of them n by n by m. In float16 and bfloat16, singular values may exceed the
-    bound by the rounding of entries.
+    90 products, a third of them n by n by m. In float16 and bfloat16, singular values may exceed
+    the bound by the rounding of entries.
 
     A convolution with this kernel, as an operator on images, has a norm of at most the square root
     of the window's size times `max_value`; `conv_spectral_bound` gives a tighter number.
