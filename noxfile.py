@@ -25,6 +25,17 @@ nox.options.sessions = [
 
 # The one list of backends; the workflows read it through `nox --list --json`.
 BACKENDS = ["tensorflow", "torch", "jax"]
+# More columns of the matrix: for each, the pins that replace those of pins.txt. Keras 3.13 is the
+# last that does not divide activity penalties, and 3.10 the oldest that the package supports.
+# TensorFlow 2.21 requires Keras 3.12.
+OLDER_KERAS = {
+    "tensorflow-keras3.13": ["keras==3.13.2"],
+    "torch-keras3.13": ["keras==3.13.2"],
+    "jax-keras3.13": ["keras==3.13.2"],
+    "tensorflow-keras3.10": ["keras==3.10.0", "tensorflow==2.20.0"],
+    "torch-keras3.10": ["keras==3.10.0"],
+    "jax-keras3.10": ["keras==3.10.0"],
+}
 # What a GPU session installs instead of the CPU build.
 GPU_REQUIREMENTS = {"tensorflow": "tensorflow[and-cuda]", "torch": "torch", "jax": "jax[cuda12]"}
 # What `third_party` tests, each in an environment that it agrees with: the module, and what to
@@ -92,34 +103,35 @@ def install(session, *requirements):
     session.install("-c", "pins.txt", *requirements)
 
 
-def python_with(session, backend, gpu=False):
-    """The Python of the environment that all sessions of a backend share.
+def python_with(session, column, gpu=False):
+    """The Python of the environment that all sessions of a backend, or of a column, share.
 
     It has the wheel, its optional packages and the tools of the tests, and nothing of another
     backend or of the checkout.
     """
     start = time.monotonic()
     try:
-        return environment(backend, gpu).result()
+        return environment(column, gpu).result()
     except subprocess.CalledProcessError as error:
         session.error(f"{' '.join(error.cmd)}\n{error.stdout}{error.stderr}")
     finally:
-        count(f"waiting for pip, {backend}", start)
+        count(f"waiting for pip, {column}", start)
 
 
 @functools.cache
-def environment(backend, gpu, /):
+def environment(column, gpu, /):
     """The future of a Python, which is prepared once in a run of nox.
 
     The cache tells a named argument, or one left out, from the same one given by position, and two
     preparations of one folder at once would destroy each other's: hence the slash.
     """
-    return POOL.submit(prepare, backend, gpu)
+    return POOL.submit(prepare, column, gpu)
 
 
-def prepare(backend, gpu):
+def prepare(column, gpu):
     """Make an environment, or bring one up to date that has what is needed but for the wheel."""
-    folder = ENVIRONMENTS / (f"{backend}-gpu" if gpu else backend)
+    backend = column.partition("-")[0]
+    folder = ENVIRONMENTS / (f"{column}-gpu" if gpu else column)
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     wheel = next(DIST.glob("*.whl"))
     extras = ",".join(["demo", "plot", "conformance"] + ([] if gpu else [backend]))
@@ -128,7 +140,8 @@ def prepare(backend, gpu):
     # What an environment holds follows from these. If they change, it is made anew, because pip
     # would keep what is no longer needed.
     stamp = folder / "made-from.txt"
-    reason = "\n".join([sys.version, *needed, read("pins.txt"), read("pyproject.toml")])
+    pins = pins_with(OLDER_KERAS.get(column, []))
+    reason = "\n".join([sys.version, *needed, pins, read("pyproject.toml")])
     is_new = not stamp.is_file() or stamp.read_text("utf-8") != reason
     if is_new:
         shutil.rmtree(folder, ignore_errors=True)
@@ -138,11 +151,20 @@ def prepare(backend, gpu):
     pip = [python, "-m", "pip", "install", "--no-compile"]
     pip = [uv, "pip", "install", "--python", python] if uv else pip
     if is_new:
-        quietly(*pip, "-c", "pins.txt", *needed)
+        constraints = folder / "pins.txt"
+        constraints.write_text(pins, "utf-8")
+        quietly(*pip, "-c", str(constraints), *needed)
         stamp.write_text(reason, "utf-8")
     else:
         quietly(*pip, "--force-reinstall", "--no-deps", str(wheel))
     return python
+
+
+def pins_with(others):
+    """The text of pins.txt with other versions of some packages."""
+    replaced = {pin.partition("==")[0] for pin in others}
+    kept = [pin for pin in read("pins.txt").splitlines() if pin.partition("==")[0] not in replaced]
+    return "\n".join([*kept, *others]) + "\n"
 
 
 def quietly(*command):
@@ -285,12 +307,20 @@ def conformance(session, backend):
     conforming(session, backend, python_with(session, backend, gpu), gpu)
 
 
+@nox.session(name="conformance-all", venv_backend="none", requires=["wheel"])
+@nox.parametrize("column", [nox.param(c, id=c) for c in (*BACKENDS, *OLDER_KERAS)])
+def conformance_all(session, column):
+    """The same for every column of the matrix: also with older versions of Keras."""
+    conforming(session, column, python_with(session, column), False)
+
+
 @timed
-def conforming(session, backend, python, gpu):
+def conforming(session, column, python, gpu):
     """Run the suite on our classes, with controls, and on Keras' own."""
+    backend = column.partition("-")[0]
     command = [python, "-P", "-m", "keras_norms", "conformance", "--backend", backend]
     command += ["--jobs", "1" if gpu else "auto"]
-    name = f"{backend}-{'gpu' if gpu else 'cpu'}"
+    name = f"{column}-{'gpu' if gpu else 'cpu'}"
     reports = {"--report": f"{name}.json", "--keras-report": f"{name}-keras.json"}
     for option, report in reports.items():
         path = ROOT / "reports" / report
@@ -349,6 +379,7 @@ def matrix(session):
     With `-- --write`, the tables of README.md and docs/ are written, too.
     """
     command = [sys.executable, "-m", "conformance.matrix", "reports", *BACKENDS]
+    command += ["--also", *OLDER_KERAS]
     # Arguments for the suite, such as `-k`, are not for the matrix.
     written = [argument for argument in session.posargs if argument == "--write"]
     session.run(*command, *written, external=True)

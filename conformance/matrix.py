@@ -1,14 +1,15 @@
 """The matrix: what the reports of all backends say, as tables and as badges.
 
-    python -m conformance.matrix FOLDER BACKEND [BACKEND ...] [--write]
+    python -m conformance.matrix FOLDER COLUMN [COLUMN ...] [--also COLUMN ...] [--write]
 
-Reads FOLDER/<backend>-<device>.json, and -keras.json beside them for Keras' own classes, and writes
-matrix.md, matrix.html, keras-failures.md, badge.json and badge-gpu.json there, the last two as
-Shields endpoints. The badge is red and the exit code 1 unless each CPU report is of this commit, of
-the cases and controls of the manifest, of the backend and device of its name and of one Keras, and
-unless cases passed, none failed and all controls are dead. If the commit is not known, as in a
-download without git, or the tree has changed since, the badge says "incomplete"; the exit code is 1
-only where the variable CI is "true". The GPU badge stays grey until a GPU ran.
+Reads FOLDER/<column>-<device>.json, and -keras.json beside them for Keras' own classes, and writes
+matrix.md, matrix.html, keras-failures.md and the badges there, as Shields endpoints. A column is a
+backend, or a backend with an older Keras. The first badge is red and the exit code 1 unless each
+CPU report is of this commit, of the cases and controls of the manifest, of the backend and device
+of its name and of one Keras, and unless cases passed, none failed and all controls are dead. If the
+commit is not known, as in a download without git, or the tree has changed since, the badge says
+"incomplete"; the exit code is 1 only where the variable CI is "true". The badges of the GPU, and of
+the columns that --also names, stay grey until there is a report.
 
 With --write, the tables also take the places that comments mark in README.md, docs/results.md and
 docs/keras-failures.md, and the badges those in docs/. Nothing is written if anything is incomplete.
@@ -16,6 +17,8 @@ docs/keras-failures.md, and the badges those in docs/. Nothing is written if any
 Only the standard library is needed.
 """
 
+import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,13 +26,13 @@ import re
 import sys
 
 from conformance.page import page
-from conformance.reports import Wanted, badge, gpu_badge, load, problem
-from conformance.tables import errors, failures, origin, proof, summary, table
+from conformance.reports import Wanted, badge, badge_if_run, load, problem
+from conformance.tables import accounting, errors, failures, origin, proof, summary, table
 from keras_norms.testing.commit import commit_of
 from keras_norms.testing.manifest import manifest_beside
 
 ROOT = pathlib.Path(__file__).parents[1]
-BADGES = ("badge.json", "badge-gpu.json")
+BADGES = ("badge.json", "badge-gpu.json", "badge-older-keras.json")
 
 
 def filled(text, name, body):
@@ -45,8 +48,11 @@ def filled(text, name, body):
     return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
 
 
-def write(root, ours, keras, badges):
-    """Put the tables into the pages of the project, and the badges beside them."""
+def write(root, ours, keras, older, older_keras, badges):
+    """Put the tables into the pages of the project, and the badges beside them.
+
+    Without reports of older versions of Keras, their table and badge stay.
+    """
     cases = {report["counts"]["planned"] for report in ours.values()}
     controls = {len(report["controls"]) for report in ours.values()}
     heading = (
@@ -61,6 +67,10 @@ def write(root, ours, keras, badges):
         },
         "docs/keras-failures.md": failures(keras),
     }
+    if older:
+        places["docs/results.md"]["columns"] = accounting(ours | older, keras | older_keras)
+    else:
+        badges = {name: endpoint for name, endpoint in badges.items() if "older" not in name}
     pages = {}
     for path, bodies in places.items():
         pages[path] = (root / path).read_text("utf-8")
@@ -72,21 +82,35 @@ def write(root, ours, keras, badges):
         (root / "docs" / name).write_text(json.dumps(endpoint) + "\n", "utf-8")
 
 
-def main(folder, *arguments, root=ROOT):
+def parsed(arguments):
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("columns", nargs="*")
+    parser.add_argument("--also", nargs="+", default=[])
+    parser.add_argument("--write", action="store_true")
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+def main(*arguments, root=ROOT):
     """The exit code: 1 if a badge is red, or there is nothing to write the pages from."""
-    folder = pathlib.Path(folder)
+    options = parsed(arguments)
+    folder, columns, also = options.folder, options.columns, options.also
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("matrix.md", "matrix.html", "keras-failures.md", *BADGES):
         (folder / name).unlink(missing_ok=True)  # those of an earlier run must not stand for this
-    backends = [argument for argument in arguments if argument != "--write"]
-    wanted = Wanted(backends, commit_of(root), manifest_beside(root / "conformance" / "cases"))
-    cpu, gpu = (load(folder, backends, device) for device in ("cpu", "gpu"))
-    keras = load(folder, backends, "cpu", "-keras")
-    badges = dict(
-        zip(BADGES, (badge(cpu, wanted, "backend parity"), gpu_badge(gpu, wanted)), strict=True)
+    wanted = Wanted(columns, commit_of(root), manifest_beside(root / "conformance" / "cases"))
+    cpu, gpu = (load(folder, columns, device) for device in ("cpu", "gpu"))
+    keras = load(folder, columns, "cpu", "-keras")
+    older, older_keras = (load(folder, also, "cpu", suffix) for suffix in ("", "-keras"))
+    endpoints = (
+        badge(cpu, wanted, "backend parity"),
+        badge_if_run(gpu, wanted, "GPU parity", "gpu"),
+        badge_if_run(older, dataclasses.replace(wanted, columns=also), "older Keras"),
     )
+    badges = dict(zip(BADGES, endpoints, strict=True))
     (folder / "matrix.md").write_text(table(cpu, keras), "utf-8")
-    (folder / "matrix.html").write_text(page(cpu, keras, badges.values()), "utf-8")
+    (folder / "matrix.html").write_text(page(cpu | older, keras | older_keras, endpoints), "utf-8")
     (folder / "keras-failures.md").write_text(
         "\n".join(f"## {name}\n\n{text}" for name, text in failures(keras).items()), "utf-8"
     )
@@ -95,12 +119,12 @@ def main(folder, *arguments, root=ROOT):
     print(table(cpu, keras))
     print("; ".join(f"{e['label']}: {e['message']}" for e in badges.values()))
     colors = {endpoint["color"] for endpoint in badges.values()}
-    if "--write" in arguments:
+    if options.write:
         wrong = problem(keras, wanted)
         if wrong or colors & {"red", "orange"}:
             print(f"Nothing is written: {wrong or 'a badge is incomplete'}")
             return 1
-        write(root, cpu, keras, badges)
+        write(root, cpu, keras, older, older_keras, badges)
     # A user with changes, or without git, may run the suite; what is published must be clean.
     strict = os.environ.get("CI") == "true"
     return int("red" in colors or (strict and "orange" in colors))

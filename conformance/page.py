@@ -84,7 +84,7 @@ def contents(ours, keras, endpoints, root=HERE):
 
 def _origin(report):
     versions = report["versions"]
-    backend = f"{report['backend']} {versions[report['backend']]}"
+    backend = f"{report['backend']} {versions.get(report['backend'])}"
     where = f"{report['device']}, {report['date'][:10]}, {str(report['commit'])[:12]}"
     return f"{backend}, Keras {versions['keras']}, {where}"
 

@@ -10,20 +10,26 @@ from keras_norms.testing.manifest import Manifest
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What reports must be of, to stand for the project."""
+    """What reports must be of, to stand for the project.
 
-    backends: list[str]
+    Attributes:
+        columns: The columns of the matrix, such as "jax", and "jax-keras3.13" for an older Keras.
+        commit: The commit of the package.
+        manifest: The cases and controls.
+    """
+
+    columns: list[str]
     commit: str | None
     manifest: Manifest
 
 
-def load(folder, backends, device, suffix=""):
-    """The reports of a device by backend. One that cannot be read counts as missing."""
+def load(folder, columns, device, suffix=""):
+    """The reports of a device by column. One that cannot be read counts as missing."""
     reports = {}
-    for backend in backends:
+    for column in columns:
         try:
-            text = (folder / f"{backend}-{device}{suffix}.json").read_text("utf-8")
-            reports[backend] = json.loads(text, object_hook=_with_infinity)
+            text = (folder / f"{column}-{device}{suffix}.json").read_text("utf-8")
+            reports[column] = json.loads(text, object_hook=_with_infinity)
         except (OSError, ValueError):
             continue
     return reports
@@ -36,20 +42,22 @@ def _with_infinity(data):
 
 def problem(reports, wanted, device="cpu"):
     """Why the reports cannot stand for the project, or None."""
-    if not wanted.backends:
-        return "no backend is named"
-    missing = [b for b in wanted.backends if b not in reports]
+    if not wanted.columns:
+        return "no column is named"
+    missing = [column for column in wanted.columns if column not in reports]
     if missing:
         return f"no report of {', '.join(missing)}"
     every = list(reports.values())
-    if any((r["backend"], r["device"]) != (b, device) for b, r in reports.items()):
+    if any((r["backend"], r["device"]) != (_backend(c), device) for c, r in reports.items()):
         return "a report of another backend or device"
     commits = {r["commit"] for r in every}
     if len(commits) > 1:
         return "reports of several commits"
     if commits != {wanted.commit}:
         return "reports of another commit"
-    if len({r["versions"]["keras"] for r in every}) > 1:
+    if any(not _is_of_its_keras(column, report) for column, report in reports.items()):
+        return "a report of another version of Keras"
+    if len({r["versions"]["keras"] for c, r in reports.items() if c == _backend(c)}) > 1:
         return "reports of several versions of Keras"
     if any(r["words"] for r in every):
         return "a part of the cases"
@@ -58,10 +66,20 @@ def problem(reports, wanted, device="cpu"):
         return "other cases than those of the manifest"
     if any(r["counts"] != _counts(r["cases"]) for r in every):
         return "counts that are not those of the cases"
-    idle = [b for b, r in reports.items() if not r["counts"]["passed"]]
+    idle = [column for column, r in reports.items() if not r["counts"]["passed"]]
     if idle:
         return f"no case passed on {', '.join(idle)}"
     return None
+
+
+def _backend(column):
+    return column.partition("-")[0]
+
+
+def _is_of_its_keras(column, report):
+    """Whether a report is of the older Keras that a column names, if it names one."""
+    older = column.partition("-keras")[2]
+    return not older or report["versions"]["keras"].startswith(f"{older}.")
 
 
 def _counts(cases):
@@ -79,7 +97,7 @@ def _counts(cases):
 def badge(reports, wanted, label, device="cpu"):
     """A Shields endpoint: counts, or what is wrong."""
     wrong = problem(reports, wanted, device)
-    counts = {b: r["counts"] for b, r in reports.items()}
+    counts = {column: r["counts"] for column, r in reports.items()}
     controls = [r["controls"] for r in reports.values()]
     alive = sum(not c["dead"] for each in controls for c in each.values())
     if wrong:
@@ -93,14 +111,13 @@ def badge(reports, wanted, label, device="cpu"):
         why = "the tree has changes" if wanted.commit else "the commit is not known"
         message, color = f"incomplete: {why}", "orange"
     else:
-        message = ", ".join(f"{b} {c['passed']}" for b, c in counts.items())
+        message = ", ".join(f"{column} {c['passed']}" for column, c in counts.items())
         color = "brightgreen"
     return {"schemaVersion": 1, "label": label, "message": message, "color": color}
 
 
-def gpu_badge(reports, wanted):
-    """The same for the GPU, where nothing is wrong with no report at all."""
+def badge_if_run(reports, wanted, label, device="cpu"):
+    """The same for what is not always run, where nothing is wrong with no report at all."""
     if not reports:
-        endpoint = {"message": "not run", "color": "lightgrey"}
-        return {"schemaVersion": 1, "label": "GPU parity"} | endpoint
-    return badge(reports, wanted, "GPU parity", "gpu")
+        return {"schemaVersion": 1, "label": label, "message": "not run", "color": "lightgrey"}
+    return badge(reports, wanted, label, device)

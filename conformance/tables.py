@@ -63,6 +63,21 @@ def table(ours, keras):
     return "\n".join(lines) + "\n"
 
 
+def accounting(ours, keras):
+    """Markdown: what became of the planned cases in each column, and what Keras' own fail there."""
+    counts = ("planned", "passed", "failed", "expected failures", "not applicable")
+    lines = [
+        f"| column | versions | {' | '.join(counts)} | controls that fail | Keras' own |",
+        "|---|---|" + "---|" * (len(counts) + 2),
+    ]
+    for name, report in ours.items():
+        cells = " | ".join(str(report["counts"][count]) for count in counts)
+        dead = f"{sum(c['dead'] for c in report['controls'].values())} of {len(report['controls'])}"
+        theirs = _in_words(_severities(keras[name]["cases"])) if name in keras else "-"
+        lines.append(f"| {name} | {origin({name: report})} | {cells} | {dead} | {theirs} |")
+    return "\n".join(lines) + "\n"
+
+
 def errors(ours):
     """Markdown: the float32 error of each target that comes nearest to its budget, in ulp."""
     lines = ["| target | " + " | ".join(ours) + " |", "|---|" + "---|" * len(ours)]
@@ -79,7 +94,7 @@ def errors(ours):
 def origin(reports):
     """What the reports are of: "Keras 3.15.1, tensorflow 2.21.0, torch 2.13.0, 2026-11-24"."""
     keras = {f"Keras {report['versions']['keras']}" for report in reports.values()}
-    backends = [f"{backend} {report['versions'][backend]}" for backend, report in reports.items()]
+    backends = [f"{r['backend']} {r['versions'][r['backend']]}" for r in reports.values()]
     dates = {report["date"][:10] for report in reports.values()}
     return ", ".join([*sorted(keras), *backends, *sorted(dates)[-1:]])
 

@@ -240,10 +240,10 @@ def test_small_weights_and_large_outputs_are_what_the_case_says():
 FAILING = 'id = "a"\nreason = "Keras"\nlink = "https://example.org"\nmessage = "must have"\n'
 
 
-def expecting_failure(tmp_path, text=FAILING, backend="jax"):
+def expecting_failure(tmp_path, text=FAILING, backend="jax", keras_version="3.15.1"):
     path = tmp_path / "expected.toml"
     path.write_text(f"[[failure]]\n{text}")
-    return load_expected(path, [case()], backend)
+    return load_expected(path, [case()], backend, keras_version)
 
 
 def test_an_expected_failure_is_counted_as_such(tmp_path):
@@ -277,6 +277,30 @@ def test_an_expected_failure_may_be_of_some_backends(tmp_path):
     text = FAILING + 'backends = ["torch"]\n'
     assert expecting_failure(tmp_path, text, "jax") == {}
     assert set(expecting_failure(tmp_path, text, "torch")) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("version", "is_due"), [("3.9.2", True), ("3.13.2", True), ("3.14.0", False), ("3.15.1", False)]
+)
+def test_an_expected_failure_may_be_of_older_versions_of_keras(tmp_path, version, is_due):
+    text = FAILING + 'before = "3.14"\n'
+    assert bool(expecting_failure(tmp_path, text, keras_version=version)) == is_due
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inputs", "is_found"),
+    [("*", "", True), ("*", "steps = 1", True), ("*", "steps = 2", False), ("b*", "", False)],
+)
+def test_an_expected_failure_may_be_of_several_cases(tmp_path, pattern, inputs, is_found):
+    path = tmp_path / "expected.toml"
+    text = FAILING.replace('"a"', f'"{pattern}"') + f"inputs = {{ {inputs} }}\n"
+    path.write_text(f"[[failure]]\n{text}")
+    some = [dataclasses.replace(case(), inputs={"steps": 1})]
+    if is_found:
+        assert set(load_expected(path, some, "jax", "3.15.1")) == {"a"}
+    else:
+        with pytest.raises(BrokenCases, match="not there"):
+            load_expected(path, some, "jax", "3.15.1")
 
 
 @pytest.mark.parametrize(

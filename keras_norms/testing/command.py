@@ -61,7 +61,7 @@ def _run_suite(options, backend, console):
     known = folder.parent / "expected_failures.toml"
     expected = {}
     if options.target == OURS.name and (known.is_file() or not options.cases):
-        expected = load_expected(known, suite.all_cases, backend)
+        expected = load_expected(known, suite.all_cases, backend, keras.__version__)
     if not suite.cases:
         console.print(f"No case has all the words {options.words!r}.")
         return NOTHING_RAN

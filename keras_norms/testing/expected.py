@@ -5,6 +5,7 @@ expectation that names no case is an error.
 """
 
 import dataclasses
+import fnmatch
 import math
 import pathlib
 import tomllib
@@ -14,13 +15,15 @@ from keras_norms.testing.manifest import BrokenCases
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """A failure of one case, on some backends or on all, and the way in which it fails.
+    """A failure of cases, on some backends or on all, and the way in which they fail.
 
     Attributes:
-        id: The case.
+        id: The case, or a pattern for several: `*` stands for anything.
         reason: Why it fails.
         link: Where that can be seen.
         backends: Where it fails.
+        before: The first version of Keras that no longer fails, such as "3.14", or None.
+        inputs: Inputs that a case must have for the pattern to mean it.
         message: A part of the message, for a promise that has no score.
         score: The least and the largest score of the worst result, in ulp.
     """
@@ -29,6 +32,8 @@ class Expected:
     reason: str
     link: str
     backends: tuple[str, ...] = ("tensorflow", "torch", "jax")
+    before: str | None = None
+    inputs: dict = dataclasses.field(default_factory=dict)
     message: str | None = None
     score: tuple[float, float] | None = None
 
@@ -47,6 +52,16 @@ class Expected:
             return repr(self.message)
         return f"a score from {self.score[0]:g} to {self.score[1]:g}"
 
+    def concerns(self, case):
+        """Whether it is about a case."""
+        has_inputs = self.inputs.items() <= case.inputs.items()
+        return fnmatch.fnmatchcase(case.id, self.id) and has_inputs
+
+    def is_due(self, backend, keras_version):
+        """Whether it is about a backend, under a version of Keras such as "3.15.1"."""
+        is_old = self.before is None or _numbers(keras_version) < _numbers(self.before)
+        return backend in self.backends and is_old
+
     def explains(self, outcome):
         """Whether a case failed in this way."""
         if self.score is None:
@@ -55,7 +70,12 @@ class Expected:
         return bool(outcome.over) and all(low <= m.score <= high for m in outcome.over)
 
 
-def load_expected(path, cases, backend):
+def _numbers(version):
+    """The first two numbers of a version."""
+    return tuple(map(int, version.split(".")[:2]))
+
+
+def load_expected(path, cases, backend, keras_version):
     """The failures that are expected on a backend, by the id of the case.
 
     Raises:
@@ -66,7 +86,9 @@ def load_expected(path, cases, backend):
         every = [Expected(**entry) for entry in data]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BrokenCases(f"{path} does not list expected failures: {error!r}") from error
-    unknown = {each.id for each in every} - {case.id for case in cases}
+    found = {each.id: [case for case in cases if each.concerns(case)] for each in every}
+    unknown = sorted(id for id, some in found.items() if not some)
     if unknown:
-        raise BrokenCases(f"{path} expects failures of cases that are not there: {sorted(unknown)}")
-    return {each.id: each for each in every if backend in each.backends}
+        raise BrokenCases(f"{path} expects failures of cases that are not there: {unknown}")
+    due = [each for each in every if each.is_due(backend, keras_version)]
+    return {case.id: each for each in due for case in found[each.id]}
