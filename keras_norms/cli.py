@@ -186,7 +186,7 @@ def _parser():
         "or regularizer of yours",
     )
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
-    conformance.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    conformance.add_argument("--device", choices=("cpu", "gpu", "mesh"), default="cpu")
     conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: the package's")
     conformance.add_argument(
         "--controls", metavar="DIR", help="also run controls: mutants and troubles, which must fail"

@@ -5,6 +5,7 @@ test it, is asked here.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -67,8 +68,21 @@ def repeated(function):
     return function
 
 
+def spread(tensor):
+    """A tensor of JAX over a mesh of two, four or eight devices: axes of even length are split."""
+    import jax
+
+    names = "abc"[: len(jax.devices()).bit_length() - 1]
+    devices = np.array(jax.devices()[: 2 ** len(names)])
+    mesh = jax.sharding.Mesh(devices.reshape((2,) * len(names)), tuple(names))
+    left = iter(names)
+    split = [next(left, None) if size and size % 2 == 0 else None for size in tensor.shape]
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*split))
+    return jax.device_put(tensor, sharding)
+
+
 def device_of(tensor):
-    """Where a backend tensor lies: "cpu" or "gpu"."""
+    """Where a backend tensor lies: "cpu" or "gpu", or "mesh" if that is on several devices."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -77,7 +91,10 @@ def device_of(tensor):
     elif backend == "torch":
         name = tensor.device.type
     elif backend == "jax":
-        name = next(iter(tensor.devices())).platform
+        devices = tensor.devices()
+        if len(devices) > 1:
+            return "mesh"
+        name = next(iter(devices)).platform
     else:
         raise ValueError(f"Unknown backend. Received: {backend!r}")
     return "cpu" if name.lower() == "cpu" else "gpu"

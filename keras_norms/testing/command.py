@@ -120,7 +120,10 @@ def trouble(backend, device):
     found = keras.backend.backend()
     if found != backend:
         return BROKEN, f"Asked for {backend}, but Keras runs on {found}."
-    computes_on = backends.device_of(ops.zeros(()))
+    zeros = ops.zeros((2,))
+    if device == "mesh" and found == "jax":
+        zeros = backends.spread(zeros)
+    computes_on = backends.device_of(zeros)
     if computes_on != device:
         return NO_DEVICE, f"Asked for {device}, but {found} computes on the {computes_on}."
     return None

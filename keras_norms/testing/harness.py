@@ -92,7 +92,7 @@ KERAS = Package("keras", keras.constraints, keras.regularizers)
 
 @dataclasses.dataclass(frozen=True)
 class Harness:
-    """Runs cases against `classes`, whose results must lie on `device` ("cpu" or "gpu").
+    """Runs cases against `classes`, whose results must lie on `device`: "cpu", "gpu" or "mesh".
 
     Only what is `partial`, Keras' own classes and mutants, may lack a class or an argument; where
     ours lack one, the case fails.
@@ -140,7 +140,7 @@ class Harness:
         tensor = ops.cast(tensor, dtype) if dtype == "bfloat16" else tensor
         if keras.backend.standardize_dtype(tensor.dtype) != dtype:
             raise NotApplicable(f"{keras.backend.backend()} has no {dtype} as it is set up here")
-        return tensor
+        return backends.spread(tensor) if self.device == "mesh" else tensor
 
     def compare(self, what, got, expected):
         """The measure of one result against what a case expects.

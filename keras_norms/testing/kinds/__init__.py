@@ -13,3 +13,5 @@ AROUND = {
     "bounded": {"Dense", "SGD"},
     "training": {"Dense", "SGD"},
 }
+# Kinds with a layer that makes its own weights, which a harness cannot put on a mesh.
+LAYERS = AROUND.keys() | {"save_load"}
