@@ -412,3 +412,12 @@ def keep_output(session, python, script, name, backend, env):
 def pictures(session):
     """The pictures of docs/pictures/: what each constraint does to groups of two weights."""
     session.run(python_with(session, "torch"), "-P", "docs/pictures.py", env=variables("torch"))
+
+
+@nox.session
+def site(session):
+    """The documentation as a site, in site/; its links and its search work offline."""
+    install(session, *groups("site"))
+    # Material for MkDocs announces in each build that it is followed by another tool in 2027.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "tests/site/check.py")

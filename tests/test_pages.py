@@ -51,6 +51,11 @@ def test_every_finding_is_explained():
     rows = re.findall(r"^\| ([a-z-]+) \| (x?) ?\| ", page, re.MULTILINE)
     severities = {name.split(",")[0]: severity for name, (severity, *_) in TRAPS.items()}
     assert {code: "error" if x else "warning" for code, x in rows} == severities
+    page = (ROOT / "docs" / "findings.md").read_text("utf-8")
+    sections = re.findall(r"^## (.+)\n\n\*\*(Error|Warning)\.\*\* ", page, re.MULTILINE)
+    assert {code: severity.lower() for code, severity in sections} == severities
+    examples = dict(re.findall(r"^## (.+)\n(.+?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert all(f"{code}" in text for code, text in examples.items())
 
 
 def test_every_constraint_is_explained_with_a_picture():
