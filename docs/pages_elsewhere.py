@@ -21,6 +21,7 @@ ON_THE_SITE = {
 }
 # What `nox -s matrix` makes, if it has run.
 REPORTS = ["matrix.html", "badge.json", "badge-gpu.json"]
+RAW = "https://raw.githubusercontent.com/keras-norms/keras_norms"
 LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))")
 BADGES = re.compile(r"^\[!\[.+\n", re.MULTILINE)
 
@@ -61,13 +62,11 @@ def on_page_markdown(markdown, page, config, files):
         if not (ROOT / inside).exists():
             return link[0]
         on_site = ON_THE_SITE.get(inside, inside.removeprefix("docs/"))
-        if on_site in files.src_uris and (inside in ON_THE_SITE or inside != on_site):
+        file = files.src_uris.get(on_site) if on_site != inside else None
+        if file and file.inclusion.is_included():
             start = posixpath.dirname(name) or "."
             return posixpath.relpath(on_site, start) + mark + anchor
         kind = "tree" if (ROOT / inside).is_dir() else "blob"
         return f"{config.repo_url}/{kind}/main/{inside}{mark}{anchor}"
 
     return LINK.sub(moved, BADGES.sub("", markdown))
-
-
-RAW = "https://raw.githubusercontent.com/keras-norms/keras_norms"
