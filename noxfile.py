@@ -451,3 +451,12 @@ def page(session):
     install(session, *groups("browser"))
     env = {"KERAS_NORMS_REPORTS": str(ROOT / "reports")}
     session.run("python", "-m", "pytest", "-q", "conformance/html", *session.posargs, env=env)
+
+
+@nox.session
+def site(session):
+    """The documentation as a site, in site/; its links and its search work offline."""
+    install(session, *groups("site"))
+    # Material for MkDocs announces in each build that it is followed by another tool in 2027.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "tests/site/check.py")

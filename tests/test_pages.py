@@ -51,6 +51,13 @@ def test_every_finding_is_explained():
     rows = re.findall(r"^\| ([a-z-]+) \| (x?) ?\| ", page, re.MULTILINE)
     severities = {name.split(",")[0]: severity for name, (severity, *_) in TRAPS.items()}
     assert {code: "error" if x else "warning" for code, x in rows} == severities
+    page = (ROOT / "docs" / "findings.md").read_text("utf-8")
+    sections = re.findall(r"^## (.+)\n\n\*\*(Error|Warning)\.\*\* ", page, re.MULTILINE)
+    assert {code: severity.lower() for code, severity in sections} == severities
+    examples = dict(re.findall(r"^## ([a-z-]+)\n(.+?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert set(examples) == set(severities)
+    for code, text in examples.items():  # each example ends in the finding
+        assert re.search(rf"^(error|warning) {code}: |['\"]{code}['\"]", text, re.MULTILINE), code
 
 
 def test_every_constraint_is_explained_with_a_picture():
