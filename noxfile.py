@@ -303,31 +303,41 @@ def conformance(session, backend):
 
     Arguments go to `keras-norms conformance`.
     """
-    gpu = "--device gpu" in " ".join(session.posargs).replace("=", " ")
-    conforming(session, backend, python_with(session, backend, gpu), gpu)
+    is_gpu = "--device gpu" in " ".join(session.posargs).replace("=", " ")
+    device = "gpu" if is_gpu else "cpu"
+    conforming(session, backend, python_with(session, backend, is_gpu), device)
 
 
 @nox.session(name="conformance-all", venv_backend="none", requires=["wheel"])
-@nox.parametrize("column", [nox.param(c, id=c) for c in (*BACKENDS, *OLDER_KERAS)])
+@nox.parametrize("column", [nox.param(c, id=c) for c in (*BACKENDS, *OLDER_KERAS, "jax-mesh")])
 def conformance_all(session, column):
-    """The same for every column of the matrix: also with older versions of Keras."""
-    conforming(session, column, python_with(session, column), False)
+    """The same for every column of the matrix: with older versions of Keras, and on a mesh."""
+    if column == "jax-mesh":
+        conforming(session, "jax", python_with(session, "jax"), "mesh")
+    else:
+        conforming(session, column, python_with(session, column), "cpu")
 
 
 @timed
-def conforming(session, column, python, gpu):
+def conforming(session, column, python, device):
     """Run the suite on our classes, with controls, and on Keras' own."""
     backend = column.partition("-")[0]
     command = [python, "-P", "-m", "keras_norms", "conformance", "--backend", backend]
-    command += ["--jobs", "1" if gpu else "auto"]
-    name = f"{column}-{'gpu' if gpu else 'cpu'}"
+    # Virtual devices that wait for one another need all cores.
+    command += ["--device", device, "--jobs", "auto" if device == "cpu" else "1"]
+    name = f"{column}-{device}"
     reports = {"--report": f"{name}.json", "--keras-report": f"{name}-keras.json"}
     for option, report in reports.items():
         path = ROOT / "reports" / report
         path.unlink(missing_ok=True)  # one of an earlier run must not stand for this one
         command += [option, str(path)]
     command += ["--controls", "conformance/mutants", *session.posargs]
-    session.run(*command, env=variables(backend, gpu))
+    env = variables(backend, device == "gpu")
+    if device == "mesh":
+        env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+        # Operations that are queued on eight devices in different orders wait for ever.
+        env["JAX_CPU_ENABLE_ASYNC_DISPATCH"] = "false"
+    session.run(*command, env=env)
 
 
 @nox.session(venv_backend="none", requires=["wheel"])

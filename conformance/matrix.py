@@ -8,8 +8,8 @@ backend, or a backend with an older Keras. The first badge is red and the exit c
 CPU report is of this commit, of the cases and controls of the manifest, of the backend and device
 of its name and of one Keras, and unless cases passed, none failed and all controls are dead. If the
 commit is not known, as in a download without git, or the tree has changed since, the badge says
-"incomplete"; the exit code is 1 only where the variable CI is "true". The badges of the GPU, and of
-the columns that --also names, stay grey until there is a report.
+"incomplete"; the exit code is 1 only where the variable CI is "true". The badges of the GPU, of a
+mesh of devices, and of the columns that --also names, stay grey until there is a report.
 
 With --write, the tables also take the places that comments mark in README.md, docs/results.md and
 docs/keras-failures.md, and the badges those in docs/. Nothing is written if anything is incomplete.
@@ -32,7 +32,7 @@ from keras_norms.testing.commit import commit_of
 from keras_norms.testing.manifest import manifest_beside
 
 ROOT = pathlib.Path(__file__).parents[1]
-BADGES = ("badge.json", "badge-gpu.json", "badge-older-keras.json")
+BADGES = ("badge.json", "badge-gpu.json", "badge-older-keras.json", "badge-mesh.json")
 
 
 def filled(text, name, body):
@@ -48,10 +48,19 @@ def filled(text, name, body):
     return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
 
 
-def write(root, ours, keras, older, older_keras, badges):
+def write(root, ours, keras, cells, keras_cells, badges):
     """Put the tables into the pages of the project, and the badges beside them.
 
-    Without reports of older versions of Keras, their table and badge stay.
+    Without a report of a GPU, a mesh or an older Keras, their badges and the table of all cells
+    stay.
+
+    Args:
+        root: The root of the project.
+        ours: The reports on our classes, by backend.
+        keras: Those on Keras' own.
+        cells: Those on ours of every device and Keras, by the name of the column.
+        keras_cells: The same for Keras' own.
+        badges: The endpoints by the name of their file.
     """
     cases = {report["counts"]["planned"] for report in ours.values()}
     controls = {len(report["controls"]) for report in ours.values()}
@@ -67,10 +76,9 @@ def write(root, ours, keras, older, older_keras, badges):
         },
         "docs/keras-failures.md": failures(keras),
     }
-    if older:
-        places["docs/results.md"]["columns"] = accounting(ours | older, keras | older_keras)
-    else:
-        badges = {name: endpoint for name, endpoint in badges.items() if "older" not in name}
+    if len(cells) > len(ours):
+        places["docs/results.md"]["columns"] = accounting(cells, keras_cells)
+    badges = {name: each for name, each in badges.items() if each["message"] != "not run"}
     pages = {}
     for path, bodies in places.items():
         pages[path] = (root / path).read_text("utf-8")
@@ -92,6 +100,15 @@ def parsed(arguments):
     return parser.parse_args([str(argument) for argument in arguments])
 
 
+def every_cell(folder, columns, also, suffix):
+    """The reports by the name of their column, which says the device if it is no CPU."""
+    cells = load(folder, columns, "cpu", suffix) | load(folder, also, "cpu", suffix)
+    for device in ("mesh", "gpu"):
+        found = load(folder, columns, device, suffix)
+        cells |= {f"{column}-{device}": report for column, report in found.items()}
+    return cells
+
+
 def main(*arguments, root=ROOT):
     """The exit code: 1 if a badge is red, or there is nothing to write the pages from."""
     options = parsed(arguments)
@@ -100,17 +117,19 @@ def main(*arguments, root=ROOT):
     for name in ("matrix.md", "matrix.html", "keras-failures.md", *BADGES):
         (folder / name).unlink(missing_ok=True)  # those of an earlier run must not stand for this
     wanted = Wanted(columns, commit_of(root), manifest_beside(root / "conformance" / "cases"))
-    cpu, gpu = (load(folder, columns, device) for device in ("cpu", "gpu"))
+    cpu, gpu, mesh = (load(folder, columns, device) for device in ("cpu", "gpu", "mesh"))
     keras = load(folder, columns, "cpu", "-keras")
-    older, older_keras = (load(folder, also, "cpu", suffix) for suffix in ("", "-keras"))
+    older = load(folder, also, "cpu")
     endpoints = (
         badge(cpu, wanted, "backend parity"),
         badge_if_run(gpu, wanted, "GPU parity", "gpu"),
         badge_if_run(older, dataclasses.replace(wanted, columns=also), "older Keras"),
+        badge_if_run(mesh, dataclasses.replace(wanted, columns=["jax"]), "mesh parity", "mesh"),
     )
+    cells, keras_cells = (every_cell(folder, columns, also, suffix) for suffix in ("", "-keras"))
     badges = dict(zip(BADGES, endpoints, strict=True))
     (folder / "matrix.md").write_text(table(cpu, keras), "utf-8")
-    (folder / "matrix.html").write_text(page(cpu | older, keras | older_keras, endpoints), "utf-8")
+    (folder / "matrix.html").write_text(page(cells, keras_cells, endpoints), "utf-8")
     (folder / "keras-failures.md").write_text(
         "\n".join(f"## {name}\n\n{text}" for name, text in failures(keras).items()), "utf-8"
     )
@@ -124,7 +143,7 @@ def main(*arguments, root=ROOT):
         if wrong or colors & {"red", "orange"}:
             print(f"Nothing is written: {wrong or 'a badge is incomplete'}")
             return 1
-        write(root, cpu, keras, older, older_keras, badges)
+        write(root, cpu, keras, cells, keras_cells, badges)
     # A user with changes, or without git, may run the suite; what is published must be clean.
     strict = os.environ.get("CI") == "true"
     return int("red" in colors or (strict and "orange" in colors))

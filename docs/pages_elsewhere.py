@@ -20,7 +20,7 @@ ON_THE_SITE = {
     "examples/output/jax/learning-rates.png": "pictures/learning-rates.png",
 }
 # What `nox -s matrix` makes, if it has run.
-REPORTS = ["matrix.html", "badge.json", "badge-gpu.json"]
+REPORTS = ["matrix.html", *(f"badge{name}.json" for name in ("", "-gpu", "-older-keras", "-mesh"))]
 RAW = "https://raw.githubusercontent.com/keras-norms/keras_norms"
 LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))")
 BADGES = re.compile(r"^\[!\[.+\n", re.MULTILINE)
