@@ -6,6 +6,8 @@ the built wheel. The versions are those of pins.txt.
 
 import concurrent.futures
 import functools
+import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -294,6 +296,8 @@ def write_output(session, backend):
     for name, command in commands.items():
         printed = session.run(python, "-P", *command, env=env, silent=True, stderr=None)
         (folder / f"{name}.txt").write_text(printed, "utf-8")
+        script = "keras_norms/demo.py" if name == "demo" else f"examples/{name}.py"
+        note_source(folder / f"{name}.txt", ROOT / script, backend)
 
 
 @nox.session(venv_backend="none", requires=["wheel"])
@@ -335,8 +339,6 @@ def conforming(session, column, python, device):
     env = variables(backend, device == "gpu")
     if device == "mesh":
         env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-        # Operations that are queued on eight devices in different orders wait for ever.
-        env["JAX_CPU_ENABLE_ASYNC_DISPATCH"] = "false"
     session.run(*command, env=env)
 
 
@@ -447,6 +449,21 @@ def keep_output(session, python, script, name, backend, env):
             session.run(python, "-P", str(script), env=env, stdout=file)
     finally:
         session.log(f"{printed}\n{printed.read_text('utf-8')}")
+    if "--write" in session.posargs:
+        note_source(printed, ROOT / script, backend)
+
+
+def note_source(output, script, backend):
+    """Note what a kept output was made from, so that a test can say whether it is stale."""
+    path = ROOT / "docs" / "made-from.json"
+    notes = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    pins = dict(pin.split("==") for pin in read("pins.txt").splitlines() if "==" in pin)
+    notes[output.relative_to(ROOT).as_posix()] = {
+        "script": script.relative_to(ROOT).as_posix(),
+        "sha256": hashlib.sha256(script.read_bytes()).hexdigest(),
+        "versions": {name: pins[name] for name in ("keras", backend)},
+    }
+    path.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 @nox.session(venv_backend="none", requires=["wheel"])

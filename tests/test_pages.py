@@ -1,5 +1,6 @@
 """The pages say what is so today."""
 
+import hashlib
 import json
 import pathlib
 import re
@@ -112,6 +113,37 @@ def test_the_readme_shows_what_the_demo_printed():
     printed = (ROOT / "examples" / "output" / "jax" / "demo.txt").read_text("utf-8").splitlines()
     block = README.split("it prints\nthis")[1].split("```")[1].strip("\n")
     assert block.splitlines() == [line.rstrip() for line in printed[: len(block.splitlines())]]
+
+
+def test_every_printed_block_is_from_a_kept_output():
+    """Blocks without a language are commands, or lines that a command of the project printed."""
+    kept = [p.read_text("utf-8").splitlines() for p in ROOT.glob("*/output/*/*.txt")]
+    kept = [[line.rstrip() for line in lines] for lines in kept]
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        fences = re.findall(r"^```(.*?)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+        for block in (block for language, block in fences if not language):
+            lines = [line.rstrip() for line in block.strip("\n").splitlines()]
+            if lines[0].startswith(("pip ", "git ", "nox ", "keras-norms ")):
+                continue
+            assert any(
+                output[i : i + len(lines)] == lines for output in kept for i in range(len(output))
+            ), f"{page.name}: {lines[0]}"
+
+
+def test_no_kept_output_is_stale():
+    """It was made by its script as it is today, with the pinned versions."""
+    notes = json.loads((ROOT / "docs" / "made-from.json").read_text("utf-8"))
+    kept = {p.relative_to(ROOT).as_posix() for p in ROOT.glob("*/output/*/*.txt")}
+    assert set(notes) == kept
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "pins.txt").read_text("utf-8"), re.M))
+    stale = {}
+    for name, note in notes.items():
+        script = ROOT / note["script"]
+        if hashlib.sha256(script.read_bytes()).hexdigest() != note["sha256"]:
+            stale[name] = f"{note['script']} has changed"
+        elif any(pins[package] != version for package, version in note["versions"].items()):
+            stale[name] = f"made with {note['versions']}"
+    assert stale == {}, "run `nox -s examples benchmarks peers -- --write` for these"
 
 
 def test_it_is_cited_as_this_version():

@@ -142,6 +142,10 @@ class Harness:
             raise NotApplicable(f"{keras.backend.backend()} has no {dtype} as it is set up here")
         return backends.spread(tensor) if self.device == "mesh" else tensor
 
+    def apply(self, function, tensor):
+        """What a function of one tensor returns; on a mesh, compiled, as a step of training is."""
+        return (backends.compiled(function) if self.device == "mesh" else function)(tensor)
+
     def compare(self, what, got, expected):
         """The measure of one result against what a case expects.
 

@@ -13,5 +13,6 @@ AROUND = {
     "bounded": {"Dense", "SGD"},
     "training": {"Dense", "SGD"},
 }
-# Kinds with a layer that makes its own weights, which a harness cannot put on a mesh.
-LAYERS = AROUND.keys() | {"save_load"}
+# What runs on a mesh of devices: values of weights that lie there. Layers make their own weights,
+# and what is about objects does not depend on devices.
+ON_A_MESH = {"forward", "projection", "excess", "jit"}

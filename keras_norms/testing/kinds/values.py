@@ -17,21 +17,21 @@ from keras_norms.testing.scores import error_in_ulp, relative_error, score
 
 def forward(case, harness):
     """The target called on one tensor: a constraint on weights, a penalty on anything."""
-    got = harness.make(case)(harness.tensor(case.inputs["w"], case.dtype))
+    got = harness.apply(harness.make(case), harness.tensor(case.inputs["w"], case.dtype))
     return [harness.compare("result", got, case.expected["result"])]
 
 
 def projection(case, harness):
     """`project` of the target, which goes all of the way."""
     project = _method(harness.make(case), "project")
-    got = project(harness.tensor(case.inputs["w"], case.dtype))
+    got = harness.apply(project, harness.tensor(case.inputs["w"], case.dtype))
     return [harness.compare("projection", got, case.expected["result"])]
 
 
 def excess(case, harness):
     """How far each group is from the set."""
     distance = _method(harness.make(case), "excess")
-    got = distance(harness.tensor(case.inputs["w"], case.dtype))
+    got = harness.apply(distance, harness.tensor(case.inputs["w"], case.dtype))
     return [harness.compare("excess", got, case.expected["result"])]
 
 
