@@ -261,6 +261,14 @@ def testing(session, backend, python, env):
     session.run(python, "-P", "-m", "pytest", "-q", *chosen, env=env)
 
 
+@nox.session(name="tests-python", python="3.13", requires=["wheel"])
+def tests_python(session):
+    """The unit tests on JAX under the newest Python that all backends support."""
+    wheel = next(DIST.glob("*.whl"))
+    install(session, f"keras-norms[demo,plot,conformance,jax] @ {wheel.as_uri()}", *groups("test"))
+    testing(session, "jax", "python", variables("jax"))
+
+
 @nox.session(venv_backend="none", requires=["wheel"])
 def examples(session):
     """The examples and the notebook, in a short form on one backend.
