@@ -64,10 +64,15 @@ class TransposedConv2D(keras.layers.Conv2D):
 
     def build(self, input_shape):
         super().build(input_shape)
-        constraint = self.kernel.constraint
-        self.kernel.constraint = lambda w: ops.transpose(
-            constraint(ops.transpose(w, (3, 2, 0, 1))), (2, 3, 1, 0)
-        )
+        self.kernel.constraint = Transposed(self.kernel.constraint)
+
+
+class Transposed(keras.constraints.Constraint):
+    def __init__(self, constraint):
+        self.constraint = constraint
+
+    def __call__(self, w):
+        return ops.transpose(self.constraint(ops.transpose(w, (3, 2, 0, 1))), (2, 3, 1, 0))
 
 
 MUTANTS = [
