@@ -1,10 +1,10 @@
 """How training steps are compared here: the same deep model, constrained in several ways."""
 
-import random
-import time
+import functools
 
 import keras
 import numpy as np
+from timing import seconds_of
 
 UNITS, BATCH, STEPS = 256, 32, 5
 
@@ -29,15 +29,12 @@ def seconds_of_a_step(variants, layers, rounds):
     """
     models = [deep(layers, constrain) for constrain in variants]
     x = np.random.default_rng(0).standard_normal((BATCH * STEPS, UNITS)).astype("float32")
-    for model in models:
-        model.fit(x, x, batch_size=BATCH, epochs=2, verbose=0)
-    seconds = np.zeros((rounds, len(models)))
-    order = list(range(len(models)))
-    draw = random.Random(0)
-    for row in seconds:
-        draw.shuffle(order)
-        for i in order:
-            start = time.perf_counter()
-            models[i].fit(x, x, batch_size=BATCH, verbose=0)
-            row[i] = (time.perf_counter() - start) / STEPS
-    return seconds
+    epochs = [functools.partial(one_epoch, model) for model in models]
+    for epoch in epochs:
+        epoch(x)  # the first one compiles
+    return seconds_of(epochs, x, rounds) / STEPS
+
+
+def one_epoch(model, x):
+    """A few steps of training."""
+    model.fit(x, x, batch_size=BATCH, verbose=0)
