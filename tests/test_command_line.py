@@ -152,6 +152,7 @@ def test_an_unknown_loss_is_said_and_the_rest_audited(tmp_path, capsys):
         (["--cases", "nowhere"], 3),
         (["--controls", "nowhere"], 3),
         (["--device", "gpu", "-k", "non_neg"], 4),
+        (["--device", "mesh", "-k", "non_neg"], 4),
     ],
 )
 def test_exit_codes_of_the_suite(arguments, code, capsys):

@@ -203,6 +203,17 @@ def test_an_older_keras_has_a_badge_of_its_own(tmp_path, data, message, color, c
     assert json.loads((tmp_path / "badge.json").read_text())["color"] == "brightgreen"
 
 
+def test_a_mesh_has_a_badge_and_needs_no_controls(tmp_path):
+    badge(tmp_path)
+    data = report("jax", device="mesh", controls={})
+    (tmp_path / "jax-mesh.json").write_text(json.dumps(data))
+    assert draw(tmp_path, *BACKENDS) == 0
+    endpoint = json.loads((tmp_path / "badge-mesh.json").read_text())
+    assert (endpoint["message"], endpoint["color"]) == ("jax 3", "brightgreen")
+    (tmp_path / "jax-mesh.json").write_text(json.dumps(data | {"device": "cpu"}))
+    assert draw(tmp_path, *BACKENDS) == 1
+
+
 def test_the_cells_are_accounted_for():
     reports = {"jax": report("jax"), "jax-keras3.10": older()}
     first, second = tables.accounting(reports, {"jax": report("jax")}).splitlines()[2:]

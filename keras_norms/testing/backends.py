@@ -52,7 +52,8 @@ def compiled(function, one_graph=True, xla=True):
     if backend == "jax":
         import jax
 
-        return jax.jit(function)
+        # Also a result that does not depend on the tensor lies where the tensor does.
+        return jax.jit(function, keep_unused=True)
     raise ValueError(f"Unknown backend. Received: {backend!r}")
 
 
