@@ -412,3 +412,17 @@ def keep_output(session, python, script, name, backend, env):
 def pictures(session):
     """The pictures of docs/pictures/: what each constraint does to groups of two weights."""
     session.run(python_with(session, "torch"), "-P", "docs/pictures.py", env=variables("torch"))
+
+
+@nox.session(requires=["wheel"])
+@on_every_backend
+def outside(session, backend):
+    """The laws on a package of somebody else, which has the wheel and nothing of this checkout."""
+    wheel = next(DIST.glob("*.whl"))
+    package = pathlib.Path(session.create_tmp()) / "package"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(ROOT / "tests" / "third_party_package", package)
+    needed = [f"keras-norms[{backend},conformance] @ {wheel.as_uri()}", "pytest", str(package)]
+    install(session, *needed)
+    session.chdir(package)
+    session.run("python", "-P", "-m", "pytest", "-q", *session.posargs, env=variables(backend))
