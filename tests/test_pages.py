@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import tomllib
 from collections import Counter
 
 import pytest
@@ -65,7 +66,9 @@ def test_every_constraint_is_explained_with_a_picture():
 
 def test_the_test_command_is_the_one_that_ci_runs():
     assert "\npip install nox && nox\n" in README
-    assert "\npip install nox && nox\n" in (ROOT / ".ci" / "run").read_text("utf-8")
+    script = ROOT / ".ci" / "run"
+    # The source distribution, which must test itself, too, is without it.
+    assert not script.parent.is_dir() or "\npip install nox && nox\n" in script.read_text("utf-8")
 
 
 REPOSITORY = "https://github.com/keras-norms/keras_norms"
@@ -110,3 +113,19 @@ def test_the_readme_shows_what_the_demo_printed():
 def test_it_is_cited_as_this_version():
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert f"\nversion: {kn.__version__}\n" in citation
+
+
+def test_the_page_of_versions_names_what_is_supported_and_what_is_tested():
+    page = (ROOT / "docs" / "versions.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| (\w+) \| (\d\S*) \|", page, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    floors = dict(line.split(">=") for line in lines if ">=" in line)
+    for name in ("Keras", "TensorFlow", "JAX", "NumPy"):
+        assert rows[name] == floors[name.lower()]
+    assert f">={rows['Python']}" == project["requires-python"]
+    assert f"another torch >= {rows['PyTorch']}" in (ROOT / "pyproject.toml").read_text("utf-8")
+    for name in ("Keras", "TensorFlow", "PyTorch", "JAX", "NumPy"):
+        pinned = {"PyTorch": "torch"}.get(name, name.lower())
+        (version,) = re.findall(f"^{pinned}==(.*)$", (ROOT / "pins.txt").read_text(), re.MULTILINE)
+        assert re.search(rf"^\| {name} \| \S+ \| {version}\b", page, re.MULTILINE), (name, version)
