@@ -119,7 +119,8 @@ def test_the_page_of_versions_names_what_is_supported_and_what_is_tested():
     page = (ROOT / "docs" / "versions.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| (\w+) \| (\d\S*) \|", page, re.MULTILINE))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    lines = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    lines = [*project["dependencies"], *extras]
     floors = dict(line.split(">=") for line in lines if ">=" in line)
     for name in ("Keras", "TensorFlow", "JAX", "NumPy"):
         assert rows[name] == floors[name.lower()]
