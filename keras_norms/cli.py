@@ -1,4 +1,4 @@
-"""The command line: `keras-norms demo`, `keras-norms audit` and `keras-norms conformance`."""
+"""The command line: `keras-norms demo`, `audit`, `conformance` and `laws`."""
 
 import argparse
 import difflib
@@ -80,6 +80,7 @@ def _audit(options):
 
 def _conformance_needs(options):
     needs = {"rich": "conformance"}
+    needs |= {"jsonschema": "conformance"} if options.cases else {}
     return needs | {"hypothesis": "conformance"} if ":" in options.target else needs
 
 
@@ -87,6 +88,16 @@ def _conformance(options):
     from keras_norms.testing import command
 
     return command.run(options)
+
+
+def _laws_needs(options):
+    return {"rich": "conformance", "hypothesis": "conformance"}
+
+
+def _laws(options):
+    from keras_norms.testing import command
+
+    return command.run_laws(options)
 
 
 def _picture(name):
@@ -172,12 +183,11 @@ def _parser():
         "--plot", metavar="FILE", type=_picture, help="draw the norms against their bounds"
     )
 
-    conformance = commands.add_parser(
-        "conformance",
-        help="run the golden cases",
-        epilog="Exit codes: 0 conforms, 1 does not, 2 usage, 3 harness broken, 4 device missing, "
-        "5 nothing ran.",
+    codes = (
+        "Exit codes: 0 conforms, 1 does not, 2 usage, 3 harness broken, 4 device missing, "
+        "5 nothing ran."
     )
+    conformance = commands.add_parser("conformance", help="run the golden cases", epilog=codes)
     conformance.set_defaults(run=_conformance, needs=_conformance_needs)
     conformance.add_argument(
         "--target",
@@ -186,7 +196,6 @@ def _parser():
         "or regularizer of yours",
     )
     conformance.add_argument("-k", dest="words", default="", help="only cases with all these words")
-    conformance.add_argument("--device", choices=("cpu", "gpu", "mesh"), default="cpu")
     conformance.add_argument("--cases", metavar="DIR", help="golden cases; default: the package's")
     conformance.add_argument(
         "--controls", metavar="DIR", help="also run controls: mutants and troubles, which must fail"
@@ -202,7 +211,22 @@ def _parser():
         help="run the same cases on Keras' own classes too, and write what they fail as JSON",
     )
 
-    for command in (demo, audit, conformance):
+    laws = commands.add_parser(
+        "laws",
+        help="check what must hold for every constraint and regularizer on one of yours",
+        epilog=codes,
+    )
+    laws.set_defaults(run=_laws, needs=_laws_needs)
+    laws.add_argument(
+        "target",
+        metavar="package:name",
+        help="a constraint, regularizer or function of weights; a class is made without arguments",
+    )
+    laws.add_argument("-k", dest="words", default="", help="only laws with this in their name")
+
+    conformance.add_argument("--device", choices=("cpu", "gpu", "mesh"), default="cpu")
+    laws.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    for command in (demo, audit, conformance, laws):
         command.add_argument(
             "--backend", choices=startup.BACKENDS, help="default: KERAS_BACKEND, else keras.json"
         )

@@ -12,7 +12,13 @@ _suite = sys.modules["conformance"] = types.ModuleType("conformance")
 _suite.__path__ = [str(pathlib.Path(__file__).parents[1] / "conformance")]
 
 # Scripts that run as processes of their own, and one for mypy, which never runs.
-collect_ignore_glob = ["devices/*", "third_party/*", "typed/*"]
+collect_ignore_glob = [
+    "devices/*",
+    "release/*",
+    "third_party/*",
+    "third_party_package/*",
+    "typed/*",
+]
 
 # Files with tests that train for long or start processes. A process that is left with one of them
 # at the end would keep all others waiting.

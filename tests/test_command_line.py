@@ -160,6 +160,58 @@ def test_exit_codes_of_the_suite(arguments, code, capsys):
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["keras_norms:MaxNorm"], 0, "laws hold"),
+        (["keras.constraints:UnitNorm", "-k", "small"], 1, "FAILED small_weights_stay"),
+        (["keras_norms"], 2, "is package:name, not keras_norms"),
+        (["no_such_package:Name"], 2, "No module named 'no_such_package'"),
+        (["keras_norms:NoName"], 2, "has no attribute 'NoName'"),
+        (["keras_norms:MaxNorm", "--device", "gpu"], 4, "Asked for gpu"),
+        (["keras_norms:MaxNorm", "-k", "no such law"], 5, "has 'no such law' in its name"),
+    ],
+)
+def test_exit_codes_of_the_laws(arguments, code, words, capsys):
+    assert cli.main(["laws", *arguments]) == code
+    assert words in capsys.readouterr().out
+
+
+OWN_CASES = pathlib.Path(__file__).parent / "third_party_package" / "cases"
+
+
+def own_cases(folder, change):
+    data = json.loads((OWN_CASES / "capped" / "cases.json").read_text("utf-8"))
+    data["target"], data["cases"] = "keras_norms:MaxNorm", data["cases"][:1]
+    data["count"] = 1
+    text = change(data)
+    (folder / "mine").mkdir()
+    (folder / "mine" / "cases.json").write_text(text or json.dumps(data))
+    return ["conformance", "--cases", str(folder)]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (lambda data: None, 0, "1 passed, 0 failed"),
+        (lambda data: data["cases"][0]["config"].update(max_value=3.0), 1, "1 failed"),
+        (lambda data: "{", 3, "is not JSON: Expecting property name"),
+        (lambda data: data.update(count=2), 3, "must hold 2 cases. Received: 1"),
+        (lambda data: data["cases"][0].update(kind="forwrad"), 3, "$.cases[0].kind: 'forwrad'"),
+        (
+            lambda data: data["cases"][0]["expected"]["result"].pop("scale") and None,
+            3,
+            "$.cases[0].expected.result: 'scale' is a required property",
+        ),
+    ],
+)
+def test_cases_of_the_users_own(change, code, words, tmp_path, capsys):
+    assert cli.main(own_cases(tmp_path, change)) == code
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert code != 3 or str(tmp_path / "mine" / "cases.json") in printed
+
+
 def test_a_part_of_the_cases_with_controls(capsys):
     """As CONTRIBUTING.md has it. Mutants and troubles need cases that are not in the part."""
     controls = pathlib.Path(__file__).parents[1] / "conformance" / "mutants"

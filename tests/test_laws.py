@@ -2,13 +2,26 @@
 
 import dataclasses
 import os
+import pathlib
+import re
+import subprocess
+import sys
 
+import keras
+import numpy as np
 import pytest
 from keras import ops
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
-from keras_norms.testing.laws import checks, examples, parametrize_with_checks
+from keras_norms.testing.laws import (
+    CONSTRAINT_LAWS,
+    CONVEX_LAWS,
+    checks,
+    examples,
+    left_out,
+    parametrize_with_checks,
+)
 
 # Many in the nightly session, few here.
 EXAMPLES = int(os.environ.get("KERAS_NORMS_EXAMPLES", "5"))
@@ -97,6 +110,73 @@ class Forgets(Broken):
         return {"axis": 1 - self.axis}
 
 
+@dataclasses.dataclass(frozen=True)
+class Shrinks(Broken):
+    """An epsilon beside the norm."""
+
+    def compute_projection(self, w, axes):
+        norm = ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
+        return w * ops.minimum(norm, 2.0) / (norm + 1e-7)
+
+
+@dataclasses.dataclass(frozen=True)
+class SumsInHalf(Broken):
+    """The base class would cast to float32; this one sums squares in the dtype of the weights."""
+
+    def __call__(self, w):
+        norm = ops.sqrt(ops.sum(ops.square(w), axis=0, keepdims=True))
+        return w * (1 / ops.maximum(norm, 1))
+
+    def compute_projection(self, w, axes):
+        return self(w)
+
+
+class Plain(keras.constraints.Constraint):
+    """As others write them: a bound of norms along an axis, which is right."""
+
+    def __init__(self, axis=0):
+        self.axis = axis
+
+    def __call__(self, w):
+        return w * (1 / ops.maximum(self.norm(w), 1))
+
+    def norm(self, w):
+        full = ops.cast(w, "float32")
+        total = ops.sum(ops.square(full), axis=self.axis, keepdims=True)
+        return ops.cast(ops.sqrt(total), w.dtype)
+
+    def get_config(self):
+        return {"axis": self.axis}
+
+
+class Detour(Plain):
+    def norm(self, w):
+        return ops.convert_to_tensor(np.asarray(ops.convert_to_numpy(super().norm(w))))
+
+
+class Remembers(Plain):
+    largest = 0.0
+
+    def norm(self, w):
+        total = float(ops.max(ops.abs(ops.cast(w, "float32"))))
+        self.largest = max(self.largest, total)
+        return super().norm(w) * (1 + self.largest)
+
+
+class ForgetsItsAxis(Plain):
+    def get_config(self):
+        return {}
+
+
+class AlwaysLast(Plain):
+    def norm(self, w):
+        return ops.max(ops.abs(w), axis=-1, keepdims=True)
+
+
+def doubled(w):
+    return 2 * w
+
+
 @pytest.mark.parametrize(
     ("target", "broken"),
     [
@@ -109,6 +189,14 @@ class Forgets(Broken):
         (NoCastBack(), {"shape_and_dtype"}),
         (Forgets(), {"config_survives"}),
         (LosesNaN(), {"nan_stays_in_its_group"}),
+        (Shrinks(), {"small_weights_stay"}),
+        (SumsInHalf(), {"half_precision"}),
+        (Detour(), {"right_gradient"}),
+        (Remembers(), {"pure"}),
+        (ForgetsItsAxis(1), {"config_survives"}),
+        (AlwaysLast(), {"groups_independent", "nan_stays_in_its_group"}),
+        (doubled, {"idempotent", "small_weights_stay"}),
+        (keras.constraints.UnitNorm(), {"small_weights_stay"}),
     ],
 )
 def test_a_broken_class_breaks_its_laws(target, broken):
@@ -123,6 +211,69 @@ def test_a_broken_class_breaks_its_laws(target, broken):
     assert found == broken
 
 
+def names(laws):
+    return {law.__name__ for law in laws}
+
+
+def test_what_a_plain_constraint_lacks_is_not_asked():
+    convex = {"feasible_input_is_identical", "nearest", "non_expansive"}
+    lacks = {reason: names(laws) for reason, laws in left_out(Plain()).items()}
+    assert lacks == {
+        "it has no `project`": {"feasible", *convex},
+        "it has no `along`": {"permuting_axes_commutes"},
+    }
+    lacks = {reason: names(laws) for reason, laws in left_out(ops.relu).items()}
+    assert lacks["it has no `axis`"] == {"groups_independent", "nan_stays_in_its_group"}
+    assert lacks["it has no `get_config`"] == {"config_survives"}
+    assert names(left_out(keras.constraints.MinMaxNorm(rate=0.5))["its `rate` is below 1"]) == {
+        "idempotent",
+        "small_weights_stay",
+    }
+    assert set(left_out(kn.Sparse(0.5))) == {"`convex` is False"}
+    assert left_out(kn.MaxNorm()) == left_out(kn.L2()) == {}
+
+
+@parametrize_with_checks([Plain(), Plain((0, 1, 2)), Plain(None), ops.relu], max_examples=EXAMPLES)
+def test_plain_constraints_and_functions(target, check):
+    check(target)
+
+
+@parametrize_with_checks([keras.regularizers.L2(0.1)], max_examples=EXAMPLES)
+def test_regularizers_of_keras(target, check):
+    if repr(check) in ("scalar", "half_precision"):
+        with pytest.raises(AssertionError, match="float"):  # float16 for weights in float16
+            check(target)
+    else:
+        check(target)
+
+
+def test_each_law_is_asked_or_left_out():
+    every = {*CONSTRAINT_LAWS, *CONVEX_LAWS}
+    for target in (Plain(), doubled, kn.MaxNorm(), kn.Sparse(0.5)):
+        asked = {check.law for check in checks(target)}
+        left = {law for laws in left_out(target).values() for law in laws}
+        assert asked | left == every
+        assert not asked & left
+
+
 def test_only_constraints_and_regularizers_have_laws():
     with pytest.raises(TypeError, match="Received: 3"):
         checks(3)
+
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "your-own.md"
+
+
+@pytest.mark.parametrize(("position", "code"), [(0, 1), (1, 0)])
+def test_the_page_goes_from_red_to_green(position, code, tmp_path):
+    """The command prints what docs/your-own.md says, but for numbers that backends differ in."""
+    section = PAGE.read_text("utf-8").split("## From red to green")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    module = [text for language, text in blocks if language][position]
+    shown = [text for language, text in blocks if not language][position]
+    (tmp_path / "my_norms.py").write_text(module)
+    command = [sys.executable, "-P", "-m", "keras_norms", "laws", "my_norms:bounded"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    printed = [re.sub("Received: .*", "", line) for line in done.stdout.splitlines()]
+    assert printed == [re.sub("Received: .*", "", line) for line in shown.splitlines()]

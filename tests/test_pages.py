@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import re
+import tomllib
 from collections import Counter
 
 import pytest
@@ -73,7 +74,9 @@ def test_every_constraint_is_explained_with_a_picture():
 
 def test_the_test_command_is_the_one_that_ci_runs():
     assert "\npip install nox && nox\n" in README
-    assert "\npip install nox && nox\n" in (ROOT / ".ci" / "run").read_text("utf-8")
+    script = ROOT / ".ci" / "run"
+    # The source distribution, which must test itself, too, is without it.
+    assert not script.parent.is_dir() or "\npip install nox && nox\n" in script.read_text("utf-8")
 
 
 REPOSITORY = "https://github.com/keras-norms/keras_norms"
@@ -149,3 +152,20 @@ def test_no_kept_output_is_stale():
 def test_it_is_cited_as_this_version():
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert f"\nversion: {kn.__version__}\n" in citation
+
+
+def test_the_page_of_versions_names_what_is_supported_and_what_is_tested():
+    page = (ROOT / "docs" / "versions.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| (\w+) \| (\d\S*) \|", page, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    lines = [*project["dependencies"], *extras]
+    floors = dict(line.split(">=") for line in lines if ">=" in line)
+    for name in ("Keras", "TensorFlow", "JAX", "NumPy"):
+        assert rows[name] == floors[name.lower()]
+    assert f">={rows['Python']}" == project["requires-python"]
+    assert f"another torch >= {rows['PyTorch']}" in (ROOT / "pyproject.toml").read_text("utf-8")
+    for name in ("Keras", "TensorFlow", "PyTorch", "JAX", "NumPy"):
+        pinned = {"PyTorch": "torch"}.get(name, name.lower())
+        (version,) = re.findall(f"^{pinned}==(.*)$", (ROOT / "pins.txt").read_text(), re.MULTILINE)
+        assert re.search(rf"^\| {name} \| \S+ \| {version}\b", page, re.MULTILINE), (name, version)

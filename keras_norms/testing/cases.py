@@ -43,6 +43,28 @@ def packaged_cases():
     return inside if inside.is_dir() else package.parent / "conformance" / "cases"
 
 
+def check_schema(folder):
+    """Compare every file below `folder` with the schema that the wheel carries.
+
+    Raises:
+        BrokenCases: If a file is not as the schema has it.
+    """
+    import jsonschema  # not above: cases that a manifest lists need no schema
+
+    schema = packaged_cases().parent / "schema" / "cases.schema.json"
+    validator = jsonschema.Draft202012Validator(json.loads(schema.read_text("utf-8")))
+    for path in sorted(pathlib.Path(folder).glob("*/*.json")):
+        try:
+            errors = validator.iter_errors(json.loads(path.read_text("utf-8")))
+        except ValueError as error:
+            raise BrokenCases(f"{path} is not JSON: {error}") from error
+        worst = jsonschema.exceptions.best_match(errors)
+        if worst:
+            raise BrokenCases(
+                f"{path} is not as the schema has it: {worst.json_path}: {worst.message}"
+            )
+
+
 def load_cases(folder):
     """Every case below `folder`, ordered by file and position.
 

@@ -1,4 +1,4 @@
-"""`keras-norms conformance`: run the suite, print what it found, and say so by the exit code."""
+"""`keras-norms conformance` and `laws`: run them, print what they found, and give the exit code."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ from keras import ops
 from rich.console import Console
 
 from keras_norms.testing import backends, runner
-from keras_norms.testing.cases import packaged_cases
+from keras_norms.testing.cases import check_schema, packaged_cases
 from keras_norms.testing.expected import load_expected
 from keras_norms.testing.harness import KERAS, OURS
 from keras_norms.testing.manifest import BrokenCases, manifest_beside
@@ -21,7 +21,7 @@ CONFORMS, FAILS, USAGE, BROKEN, NO_DEVICE, NOTHING_RAN = range(6)
 
 def run(options):
     """The exit code of one run, whose report is printed and, if asked for, written as JSON."""
-    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    console = _console()
     for report in (options.report, options.keras_report):
         if report:  # one of an earlier run must not stand for this one
             pathlib.Path(report).unlink(missing_ok=True)
@@ -42,8 +42,28 @@ def run(options):
     try:
         return _run_suite(options, backend, console)
     except (BrokenCases, BrokenRun) as error:
-        console.print(str(error))
+        console.print(str(error), markup=False)
         return BROKEN
+
+
+def run_laws(options):
+    """The exit code of the laws on a target of the user's."""
+    console = _console()
+    if ":" not in options.target:
+        console.print(f"The target is package:name, not {options.target}.", markup=False)
+        return USAGE
+    wrong = trouble(options.backend or keras.backend.backend(), options.device)
+    if wrong:
+        code, message = wrong
+        console.print(message)
+        return code
+    from keras_norms.testing import laws
+
+    return laws.run(options.target, console, options.words)
+
+
+def _console():
+    return Console(soft_wrap=True, highlight=False, emoji=False)
 
 
 def _run_suite(options, backend, console):
@@ -51,7 +71,9 @@ def _run_suite(options, backend, console):
     manifest = manifest_beside(folder)
     if manifest:
         manifest.check_cases(folder)
-    elif not options.cases:
+    elif options.cases:  # of the user's own
+        check_schema(folder)
+    else:
         raise BrokenCases(f"There is no manifest beside {folder}")
     packages = [options.target] + ([KERAS.name] if options.keras_report else [])
     suite = Suite(packages, folder, options.controls, options.device, options.words)

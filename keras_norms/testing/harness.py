@@ -1,6 +1,7 @@
 """The harness: what is under test, where it must run, and how a result becomes a measure."""
 
 import dataclasses
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -120,11 +121,14 @@ class Harness:
         return found(**config)
 
     def find(self, name):
-        """A class by its name.
+        """A class by its name, or anything by `package:name`.
 
         Raises:
             NotApplicable: If what is under test has no such class.
         """
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            return getattr(importlib.import_module(module), attribute)
         if name not in self.classes and self.partial:
             raise NotApplicable(f"there is no {name}")
         return self.classes[name]

@@ -7,9 +7,13 @@
         check(target)
 
 A check draws weights with hypothesis and raises an AssertionError that says what was promised and
-what was found. `keras-norms conformance --target package:name` runs the same checks. Tolerances are
-those of the design: `(4 + log2(n)) * eps * size` for groups of n entries, and what a constraint
-says of its `inexactness`.
+what was found. `keras-norms laws package:name` runs the same checks. Tolerances are those of the
+design: `(4 + log2(n)) * eps * size` for groups of n entries, and what a constraint says of its
+`inexactness`.
+
+Targets are constraints and penalties of ours; those that derive from Keras' own base classes; and
+functions of weights, which are taken for constraints. A law that needs what a target does not have
+is not asked of it, and `left_out` says which and why.
 """
 
 import importlib
@@ -18,9 +22,11 @@ import json
 import math
 import os
 import sys
+import warnings
 from typing import Any
 
 import hypothesis
+import hypothesis.errors
 import keras
 import numpy as np
 from hypothesis import strategies as st
@@ -29,18 +35,17 @@ from keras import ops
 
 from keras_norms.constraints import Constraint
 from keras_norms.setting import Setting
-from keras_norms.testing.backends import compiled, repeated
+from keras_norms.testing.backends import compiled, gradient, repeated
 from keras_norms.testing.harness import float64
+from keras_norms.testing.plain import Plain
 
 EPS = 2.0**-23
+SHAPES = [(3, 4), (2, 3, 2), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
+HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 # Moderate weights, for promises about distances; and all that a float32 can be, for finiteness.
-_SHAPES = st.sampled_from([(3, 4), (2, 3, 2)])
-_ENTRIES = st.floats(-8, 8, width=32).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
-WEIGHTS = hnp.arrays("float32", _SHAPES, elements=_ENTRIES)
-FINITE = hnp.arrays(
-    "float32", _SHAPES, elements=st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
-)
+_MODERATE = st.floats(-8, 8, width=32).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
+_ANY = st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
 
 
 def _tensor(w):
@@ -62,7 +67,7 @@ def _allowed(target, w, *results):
 def _same_or_as_near(target, w, one, two):
     """How far apart two results are; only how much farther one is, where several are nearest."""
     gap = np.abs(one - two).max(initial=0)
-    if target.convex or gap <= _allowed(target, w, one):
+    if not isinstance(target, Constraint) or target.convex or gap <= _allowed(target, w, one):
         return gap
     return abs(np.linalg.norm(w - one) - np.linalg.norm(w - two))
 
@@ -72,6 +77,9 @@ _FUNCTIONS: dict[Any, Any] = {}
 
 def _function(target, name, maker=repeated):
     """A method of the target, made fast once per target and not once per example."""
+    if isinstance(target, Plain) and maker is repeated:
+        # Others' code need not compile: then one law says so, and not all of them.
+        return getattr(target, name)
     key = (id(target), name, maker)
     if key not in _FUNCTIONS:  # the target is kept, so that no other takes its id
         _FUNCTIONS[key] = (maker(getattr(target, name)), target)
@@ -101,7 +109,19 @@ def idempotent(target, w):
     once = _project(target, w).astype("float32")
     moved = np.abs(_project(target, once) - once).max(initial=0)
     assert moved <= _allowed(target, w, once), (
-        f"a second projection must not move. Received: {moved}"
+        f"a second call must not move weights. Received: {moved}"
+    )
+
+
+def small_weights_stay(target, w):
+    """A second projection moves no small weights either, as an epsilon beside a norm would."""
+    once = _project(target, w * np.float32(2.0**-20)).astype("float32")
+    moved = np.abs(_project(target, once) - once).max(initial=0)
+    size = float(np.linalg.norm(once.astype("float64")))
+    allowed = ((4 + math.log2(w.size)) * EPS + getattr(target, "inexactness", 0.0)) * size
+    assert moved <= allowed, (
+        "a second call must not move small weights, as an epsilon beside their norm does. "
+        f"Received: {moved:.3g} for weights of norm {size:.3g}"
     )
 
 
@@ -122,6 +142,25 @@ def shape_and_dtype(target, w):
         assert found == (w.shape, dtype), f"must be {(w.shape, dtype)}. Received: {found}"
 
 
+def half_precision(target, w):
+    """Weights in float16 and bfloat16 give what they give in float32, rounded."""
+    for dtype, eps in HALF_EPS.items():
+        given = ops.cast(_tensor(w * np.float32(64)), dtype)  # 512**2 overflows float16
+        call = _function(target, "__call__")
+        half, full = float64(call(given)), float64(call(ops.cast(given, "float32")))
+        largest = np.abs(full).max(initial=0)
+        if largest > 65504:  # what float16 cannot hold
+            continue
+        gap = np.abs(half - full).max(initial=0)
+        if isinstance(target, Constraint):
+            gap = _same_or_as_near(target, float64(given), half, full)
+        allowed = eps * largest + _allowed(target, float64(given), full)
+        assert gap <= allowed, (
+            f"{dtype} must give what float32 gives, to its last place: sums of squares need "
+            f"float32. Received: {gap:.3g} apart"
+        )
+
+
 def groups_independent(target, w):
     """What is outside of a group does not change it."""
     axes = target.group_axes(w.ndim)
@@ -136,7 +175,9 @@ def groups_independent(target, w):
     other[tuple(rest)] = 1 - other[tuple(rest)]
     one, two = _project(target, w)[tuple(first)], _project(target, other)[tuple(first)]
     gap = np.abs(one - two).max(initial=0)
-    assert gap <= _allowed(target, w, one), f"other groups must not matter. Received: {gap}"
+    assert gap <= _allowed(target, w, one), (
+        f"what is outside of a group along axis {axes} must not change it. Received: {gap}"
+    )
 
 
 def permuting_axes_commutes(target, w):
@@ -153,8 +194,15 @@ def permuting_axes_commutes(target, w):
 def jit_equals_eager(target, w):
     """A compiled function gives what eager code gives, but for rounding."""
     one = np.asarray(float64(target(_tensor(w))))
-    two = np.asarray(float64(_function(target, "__call__", _as_graphs)(_tensor(w))))
-    if isinstance(target, Constraint):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchDynamo has some about Keras' own code
+            two = np.asarray(float64(_function(target, "__call__", _as_graphs)(_tensor(w))))
+    except Exception as error:
+        raise AssertionError(
+            f"must run where it is compiled. Received: {_first_line(error)}"
+        ) from error
+    if isinstance(target, Constraint | Plain):
         gap, allowed = _same_or_as_near(target, w, one, two), _allowed(target, w, w, one)
     else:  # a penalty sums squares: its size is that of the largest of them
         gap = abs(one - two)
@@ -166,19 +214,74 @@ def _as_graphs(function):
     return compiled(function, one_graph=False)
 
 
+def _first_line(error):
+    """The kind of an error, and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def pure(target, w):
-    """The argument is not changed, and a second call returns the same."""
+    """The argument is not changed, and calls with other weights in between change nothing."""
     given = _tensor(w)
-    one, two = float64(target(given)), float64(target(given))
+    one = float64(target(given))
+    target(_tensor(2 * w + 1))
+    two = float64(target(given))
     assert np.array_equal(float64(given), w), "the argument must not change"
-    assert np.array_equal(one, two), f"two calls must agree. Received: {one} and {two}"
+    assert np.array_equal(one, two), (
+        "a call must not depend on the calls before. Received: "
+        f"{np.abs(one - two).max()} apart for the same weights"
+    )
+
+
+def right_gradient(target, w):
+    """The gradient is that of the function: what NumPy or Python computes has none."""
+    w = np.where(w == 0, np.float32(0.375), w)  # at zero a norm has no gradient
+    # Where the function has a kink, one of these is away from it.
+    found = [_slopes(target, w * np.float32(scale)) for scale in (1.0, 0.9, 1.1)]
+    assert any(abs(one - two) <= 0.05 * size for one, two, size in found), (
+        "the gradient must be that of the function, and has none of what NumPy computes. "
+        f"Received: a slope of {found[0][0]:.3g}, but differences of {found[0][1]:.3g}"
+    )
+
+
+def _slopes(target, w):
+    """How fast a result grows with the scale of the weights, by gradient and by differences.
+
+    Returns:
+        The two slopes, and a size to compare their difference with.
+    """
+    direction = _tensor(w)
+
+    def value(x):
+        got = target(x)
+        return ops.sum(got * direction) if isinstance(target, Constraint | Plain) else got
+
+    try:
+        slope = gradient(value, _tensor(w))
+    except Exception as error:
+        raise AssertionError(f"must have a gradient. Received: {_first_line(error)}") from error
+    slope = 0.0 if slope is None else float((float64(slope) * w).sum())  # TensorFlow's zero
+    step = 2.0**-7
+    up, down = (float(float64(value(_tensor(w * np.float32(1 + s))))) for s in (step, -step))
+    differences = (up - down) / (2 * step)
+    return slope, differences, abs(up) + abs(slope) + abs(differences)
 
 
 def config_survives(target, w):
     """The config goes through JSON and gives an equal object."""
-    config = json.loads(json.dumps(target.get_config()))
-    restored = type(target).from_config(config)
-    assert restored == target, f"must be {target!r}. Received: {restored!r}"
+    given = target.given if isinstance(target, Plain) else target
+    config = json.loads(json.dumps(given.get_config()))
+    restored = type(given).from_config(config)
+    if type(given).__eq__ is not object.__eq__:
+        assert restored == given, f"must be {given!r}. Received: {restored!r}"
+        return
+    # Objects of Keras' classes equal none but themselves: what they do is compared.
+    again = restored.get_config()
+    assert again == config, f"the config must be {config}. Received: {again}"
+    one, two = float64(given(_tensor(w))), float64(restored(_tensor(w)))
+    assert np.array_equal(one, two), (
+        f"an object made from the config {config} must do the same. Received: "
+        f"{np.abs(one - two).max()} apart"
+    )
 
 
 def finite(target, w):
@@ -239,13 +342,22 @@ def not_negative(target, w):
     assert 0 <= got < math.inf, f"must be finite and not negative. Received: {got}"
 
 
-_FOR_BOTH = (pure, jit_equals_eager, config_survives)
+# `pure` comes first, and what compiles comes last: compiled code would leave its own tensors in
+# an object that keeps state.
+_FOR_BOTH = (half_precision, config_survives, right_gradient, jit_equals_eager)
 CONSTRAINT_LAWS = (
-    *(feasible, idempotent, shape_and_dtype, groups_independent),
+    *(pure, feasible, idempotent, small_weights_stay, shape_and_dtype, groups_independent),
     *(permuting_axes_commutes, finite, nan_stays_in_its_group, *_FOR_BOTH),
 )
 CONVEX_LAWS = (feasible_input_is_identical, nearest, non_expansive)
-PENALTY_LAWS = (scalar, not_negative, *_FOR_BOTH)
+PENALTY_LAWS = (pure, scalar, not_negative, *_FOR_BOTH)
+# What a constraint of another kind may lack, and the laws that ask for it.
+NEEDS = {
+    "project": (feasible, *CONVEX_LAWS),
+    "along": (permuting_axes_commutes,),
+    "axis": (groups_independent, nan_stays_in_its_group),
+    "get_config": (config_survives,),
+}
 
 
 class Check:
@@ -257,52 +369,104 @@ class Check:
 
     def __call__(self, target):
         """Raise an AssertionError where the law does not hold for `target`."""
-        weights = FINITE if self.law is finite else WEIGHTS
+        entries = _ANY if self.law is finite else _MODERATE
+        # A gradient is right or not, whatever the weights, and gradients of eager code are slow.
+        count = min(5, self.max_examples) if self.law is right_gradient else self.max_examples
         settings = hypothesis.settings(
-            max_examples=self.max_examples, deadline=None, derandomize=True, database=None
+            max_examples=count,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            report_multiple_bugs=False,
         )
-        law = self.law
+        law, asked, broken = self.law, _asked(target), []
 
         @settings
-        @hypothesis.given(weights)
+        @hypothesis.given(hnp.arrays("float32", st.sampled_from(_shapes(target)), elements=entries))
         def holds(w):
-            law(target, w)
+            try:
+                law(asked, w)
+            except Exception as error:
+                broken.append(error)
+                raise
 
-        holds()
+        try:
+            holds()
+        except hypothesis.errors.Flaky:  # it keeps state, and what it did once it did not do again
+            raise broken[0] from None
 
     def __repr__(self):
         return self.law.__name__
 
 
-def checks(target, max_examples=25):
-    """The checks for a constraint or a regularizer; more for a constraint that is `convex`.
+def _shapes(target):
+    """Shapes of weights that have all the axes that a target names."""
+    axis = getattr(target, "axis", None)
+    axes = [axis] if isinstance(axis, int) else axis or ()
+    ranks = max((a + 1 if a >= 0 else -a for a in axes), default=0)
+    return [shape for shape in SHAPES if len(shape) >= ranks][:2]
+
+
+def _asked(target):
+    """What the laws are asked of: the target, or what makes a constraint of a map.
 
     Raises:
-        TypeError: If `target` is neither.
+        TypeError: If `target` is neither a constraint nor a regularizer nor a function.
     """
-    if isinstance(target, Constraint):
-        laws = CONSTRAINT_LAWS + (CONVEX_LAWS if target.convex else ())
-        return [Check(law, max_examples) for law in laws]
-    if isinstance(target, keras.regularizers.Regularizer):
-        return [Check(law, max_examples) for law in PENALTY_LAWS]
+    if isinstance(target, Constraint | keras.regularizers.Regularizer):
+        return target
+    if callable(target) and not inspect.isclass(target):
+        return Plain(target)
     raise TypeError(
-        "The laws are for subclasses of keras_norms.constraints.Constraint, and for "
-        f"regularizers. Received: {target!r}"
+        "The laws are for constraints, regularizers, and functions that map weights to weights. "
+        f"Received: {target!r}"
     )
+
+
+def left_out(target):
+    """The laws that are not asked of a target, by the reason."""
+    asked = _asked(target)
+    if isinstance(asked, Constraint):
+        return {} if asked.convex else {"`convex` is False": CONVEX_LAWS}
+    if not isinstance(asked, Plain):
+        return {}
+    found = {f"it has no `{n}`": laws for n, laws in NEEDS.items() if not hasattr(target, n)}
+    if getattr(target, "rate", 1) < 1:  # a part of the way, as in MinMaxNorm
+        found["its `rate` is below 1"] = (idempotent, small_weights_stay)
+    return found
+
+
+def checks(target, max_examples=25):
+    """The checks for a constraint, a regularizer or a function of weights, without `left_out`.
+
+    Raises:
+        TypeError: If `target` is none of these.
+    """
+    is_penalty = isinstance(target, keras.regularizers.Regularizer)
+    laws = PENALTY_LAWS if is_penalty else CONSTRAINT_LAWS + CONVEX_LAWS
+    without = {law for laws in left_out(target).values() for law in laws}
+    return [Check(law, max_examples) for law in laws if law not in without]
 
 
 def parametrize_with_checks(targets, max_examples=25):
     """A pytest decorator for `def test(target, check): check(target)`, as in scikit-learn.
 
     Args:
-        targets: Constraints and regularizers: objects, not classes.
+        targets: Constraints and regularizers, which are objects and not classes, and functions.
         max_examples: How many weights each check draws.
     """
     import pytest
 
     pairs = [(target, check) for target in targets for check in checks(target, max_examples)]
-    ids = [f"{target!r}-{check!r}" for target, check in pairs]
+    ids = [f"{_name(target)}-{check!r}" for target, check in pairs]
     return pytest.mark.parametrize(("target", "check"), pairs, ids=ids)
+
+
+def _name(target):
+    """A name that is the same in every run: an object of Keras' kind shows its address."""
+    if type(target).__repr__ is object.__repr__:
+        return type(target).__name__
+    return getattr(target, "__name__", repr(target))  # a function has one
 
 
 def examples(package):
@@ -316,17 +480,28 @@ def examples(package):
     return [example for cls in classes for example in cls.examples()]
 
 
-def run(name, console):
-    """The exit code of the laws on `package:name`, an object or a class without arguments."""
+def run(name, console, words=""):
+    """The exit code of the laws on `package:name`: an object, a function, or a class.
+
+    A class is made without arguments.
+
+    Args:
+        name: Where the target is.
+        console: Where each verdict is printed.
+        words: What the name of a law must contain, to be asked.
+    """
     package, _, attribute = name.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(package), attribute)
         target = found() if inspect.isclass(found) else found
-        todo = checks(target)
+        todo = [check for check in checks(target) if words in repr(check)]
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         console.print(f"Cannot check {name}: {error}", markup=False)
         return 2
+    if not todo:
+        console.print(f"No law for {_name(target)} has {words!r} in its name.", markup=False)
+        return 5
     broken = 0
     for check in todo:
         try:
@@ -337,8 +512,8 @@ def run(name, console):
             console.print(f"FAILED {check!r}: {reason[0]}", markup=False)
         else:
             console.print(f"passed {check!r}")
-    if isinstance(target, Constraint) and not target.convex:
-        names = ", ".join(law.__name__ for law in CONVEX_LAWS)
-        console.print(f"Not asked, because `convex` is False: {names}")
-    console.print(f"{target!r}: {len(todo) - broken} of {len(todo)} laws hold", markup=False)
+    for reason, laws in left_out(target).items():
+        names = ", ".join(law.__name__ for law in laws)
+        console.print(f"Not asked, because {reason}: {names}", markup=False)
+    console.print(f"{_name(target)}: {len(todo) - broken} of {len(todo)} laws hold", markup=False)
     return 1 if broken else 0
