@@ -12,6 +12,7 @@ from keras_norms.numerics.spectra import (
     spectral_bound,
     squarings,
 )
+from keras_norms.testing.backends import gradient
 
 
 def flat(shape):
@@ -52,6 +53,13 @@ def test_the_bound_is_never_below_and_at_most_a_thousandth_above(kind, shape, sc
     found = float(ops.convert_to_numpy(bound(ops.convert_to_tensor(w), (0,))))
     # A product of two matrices of order 256 rounds by some ulp.
     assert -2e-6 < found / exact - 1 < BOUND_EXCESS + 2e-6
+
+
+@pytest.mark.parametrize("mode", ["clip", "scale"])
+def test_the_gradient_at_zero_is_that_of_a_weight_in_the_set(mode):
+    constraint = kn.MaxSpectralNorm(1.5, mode=mode)
+    found = gradient(lambda w: ops.sum(constraint(w)), ops.zeros((3, 4)))
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), np.ones((3, 4)))
 
 
 def test_squarings_grow_with_the_logarithm_of_the_order():

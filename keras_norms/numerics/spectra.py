@@ -86,6 +86,7 @@ def spectral_bound(w, axes, excess=BOUND_EXCESS):
     start = measured(product, ops.zeros_like(half), half)
     end = repeat_while(is_apart, squared, start, squarings(order, excess))
     _, log_bound, exponent, above, _ = end
+    above = replaced(above, above == 0, 1)  # of a zero weight, whose gradient is then 0
     return peak * ops.exp(log_bound + exponent * ops.log(above))
 
 
