@@ -395,6 +395,17 @@ def plant(session, backend):
     session.run(*command, *session.posargs, env=variables(backend) | {"PYTHONPATH": str(ROOT)})
 
 
+@nox.session(tags=["advisory"])
+def mutation(session):
+    """Small changes of the code, by mutmut, that no golden case notices: an hour. Advisory.
+
+    conformance/mutation/README.md explains those that are known.
+    """
+    install(session, "keras", "torch", "hypothesis", "rich", "jsonschema", "mutmut", "pytest")
+    session.run("mutmut", "run", *session.posargs, env=variables("torch"))
+    session.run("mutmut", "results", env=variables("torch"))
+
+
 @nox.session(venv_backend="none")
 def matrix(session):
     """The table of all reports, as Markdown and HTML, and the badge. Red where one is missing.
