@@ -106,6 +106,13 @@ def install(session, *requirements):
     session.install("-c", "pins.txt", *requirements)
 
 
+def install_with_wheel(session, extras, *others):
+    """Install the wheel with other packages, in place of an older one of the same version."""
+    wheel = next(DIST.glob("*.whl"))
+    session.install(*others, f"keras-norms[{extras}] @ {wheel.as_uri()}")
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+
+
 def python_with(session, column, gpu=False):
     """The Python of the environment that all sessions of a backend, or of a column, share.
 
@@ -265,8 +272,7 @@ def testing(session, backend, python, env):
 @nox.session(name="tests-python", python="3.13", requires=["wheel"])
 def tests_python(session):
     """The unit tests on JAX under the newest Python that all backends support."""
-    wheel = next(DIST.glob("*.whl"))
-    install(session, f"keras-norms[demo,plot,conformance,jax] @ {wheel.as_uri()}", *groups("test"))
+    install_with_wheel(session, "demo,plot,conformance,jax", "-c", "pins.txt", *groups("test"))
     testing(session, "jax", "python", variables("jax"))
 
 
@@ -369,8 +375,7 @@ def laws(session, backend):
 @nox.parametrize("package", [nox.param(p, id=p) for p in OTHERS])
 def third_party(session, package):
     """Models of other packages, on two backends: constrained, trained, audited, saved. Advisory."""
-    wheel = next(DIST.glob("*.whl"))
-    session.install(f"keras-norms[torch,jax] @ {wheel.as_uri()}", OTHERS[package])
+    install_with_wheel(session, "torch,jax", OTHERS[package])
     failed = []
     for backend in ("torch", "jax"):
         command = ["python", "-P", "tests/third_party/check.py", package]
@@ -452,9 +457,7 @@ def benchmarks(session, backend):
 @nox.parametrize("backend", [nox.param(b, id=b) for b in PEERS])
 def peers(session, backend):
     """Other packages for the same purposes, beside ours. With `-- --write`, the output is kept."""
-    wheel = next(DIST.glob("*.whl"))
-    requirements = [f"keras-norms[{backend},demo] @ {wheel.as_uri()}", *PEERS[backend]]
-    session.install(*requirements)
+    install_with_wheel(session, f"{backend},demo", *PEERS[backend])
     env = variables(backend) | {"TF_USE_LEGACY_KERAS": "1"}
     del env["OMP_NUM_THREADS"]  # as users run it
     for path in sorted(ROOT.glob("benchmarks/peers/*.py")):
@@ -515,12 +518,11 @@ def site(session):
 @on_every_backend
 def outside(session, backend):
     """The laws on a package of somebody else, which has the wheel and nothing of this checkout."""
-    wheel = next(DIST.glob("*.whl"))
     package = pathlib.Path(session.create_tmp()) / "package"
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "tests" / "third_party_package", package)
-    needed = [f"keras-norms[{backend},conformance] @ {wheel.as_uri()}", "pytest", str(package)]
-    install(session, *needed)
+    others = ["-c", "pins.txt", "pytest", str(package)]
+    install_with_wheel(session, f"{backend},conformance", *others)
     session.chdir(package)
     session.run("python", "-P", "-m", "pytest", "-q", *session.posargs, env=variables(backend))
 
