@@ -224,6 +224,10 @@ def extreme_bounds():
         hunts = f"a direction that is lost under a bound of {bound:.0e}"
         w = of((2, 1), entries)
         yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, {"max_value": bound})
+    w = of((2, 3), [1.5 * 2.0**127, 3 * 2.0**47, 0, 1.25 * 2.0**126, 2.0**49, 0])
+    title = "a huge group, one of 7e14 and a zero group under a bound of 3e14"
+    hunts = "the largest entry of all groups in place of each group's own"
+    yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, {"max_value": 3e14})
 
 
 def max_norm_of_other_orders():
@@ -378,6 +382,10 @@ def min_max_norm():
     config = {"min_value": 1e20, "max_value": 1e25, "rate": 0.5}
     hunts = "squares that overflow"
     yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, "a norm far above 1e25", hunts, config)
+    w = of((2, 3), [3 * 2.0**100, 3 * 2.0**20, 0, 2.0**102, 2.0**22, 0])
+    title = "norms far above 1e25 and far below 1e20, beside a zero group"
+    hunts = "the largest entry of all groups in place of each group's own, between bounds"
+    yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, title, hunts, config)
     w, title = of((2, 1), [3 * 2.0**-26, 2.0**-24]), "a norm of 1e-7 is raised to 1"
     yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, title, f"{EPSILON}: 0.5", interval)
     yield from breadth(MIN_MAX_NORM, "KN-MINMAXNORM-005", {"min_value": 0.25, "max_value": 0.75})
