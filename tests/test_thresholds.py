@@ -120,6 +120,28 @@ def test_the_error_of_all_entries_together(n, total):
             assert error <= allowed, f"{name}: {error} > {allowed}"
 
 
+@pytest.mark.parametrize("total", [1e-3, 0.7, 1e20])
+def test_a_group_does_not_see_the_others(total):
+    """One that is feasible but for rounding, beside one far away, small ones and negative ones."""
+    draw = np.random.default_rng(0)
+    feasible = draw.random(33)
+    feasible = (feasible * (total / feasible.sum())).astype("float32")
+    feasible[0] += np.spacing(np.float32(total)) * 6
+    normal = total * draw.standard_normal(33)
+    others = [1e9 * total + normal, normal * 1e-3, normal, -abs(normal)]
+    w = np.stack([feasible, *others], axis=1).astype("float32")
+    for constraint in (kn.Simplex(total), kn.MaxNorm(total, ord=1)):
+        got = matrix(constraint(ops.convert_to_tensor(w)))
+        np.testing.assert_array_equal(got[:, 0], feasible)
+        for v, found in zip(w.T[1:], got.T[1:], strict=True):
+            is_ball = isinstance(constraint, kn.MaxNorm)
+            given, found = (np.abs(v), np.abs(found)) if is_ball else (v, found)
+            is_inside = is_ball and given.sum(dtype="float64") <= total
+            wanted = given if is_inside else exact(given, total)
+            bound = (4 + np.log2(33)) * np.finfo("float32").eps * total
+            assert np.linalg.norm(found - wanted) <= bound
+
+
 @pytest.mark.parametrize("n", [2, 33, 1001, 10007])
 def test_a_second_projection_in_float64_changes_no_bit(n):
     w = ops.convert_to_tensor(np.stack([v for _, v in families(n, np.random.default_rng(n))], 1))
