@@ -15,6 +15,7 @@ _suite.__path__ = [str(pathlib.Path(__file__).parents[1] / "conformance")]
 collect_ignore_glob = [
     "devices/*",
     "release/*",
+    "site/*",
     "third_party/*",
     "third_party_package/*",
     "typed/*",
