@@ -135,4 +135,4 @@ def _requirements(root, ids):
 
 def _plain(text):
     """Markdown without its marks for code and stress."""
-    return re.sub(r"[`*]", "", text)
+    return re.sub(r"`([^`]*)`|\*([^*`]+)\*", lambda found: found[1] or found[2], text)

@@ -214,6 +214,12 @@ def test_a_mesh_has_a_badge_and_needs_no_controls(tmp_path):
     assert draw(tmp_path, *BACKENDS) == 1
 
 
+def test_titles_lose_their_markdown_and_keep_their_formulas(tmp_path):
+    (tmp_path / "README.md").write_text("| KN-L1-001 | `a * sum(x**2)` is *not* c | *Keras* |\n")
+    found = contents({"jax": report("jax")}, {}, [], tmp_path)["requirements"]
+    assert found == {"KN-L1-001": ["a * sum(x**2) is not c", "Keras"]}
+
+
 def test_the_cells_are_accounted_for():
     reports = {"jax": report("jax"), "jax-keras3.10": older()}
     first, second = tables.accounting(reports, {"jax": report("jax")}).splitlines()[2:]
