@@ -100,13 +100,16 @@ def parsed(arguments):
     return parser.parse_args([str(argument) for argument in arguments])
 
 
-def every_cell(folder, columns, also, suffix):
-    """The reports by the name of their column, which says the device if it is no CPU."""
-    cells = load(folder, columns, "cpu", suffix) | load(folder, also, "cpu", suffix)
-    for device in ("mesh", "gpu"):
-        found = load(folder, columns, device, suffix)
-        cells |= {f"{column}-{device}": report for column, report in found.items()}
-    return cells
+def loaded(folder, columns, also, suffix=""):
+    """The reports of CPUs, of CPUs under an older Keras, of a mesh and of GPUs, by column."""
+    places = ((columns, "cpu"), (also, "cpu"), (columns, "mesh"), (columns, "gpu"))
+    return [load(folder, names, device, suffix) for names, device in places]
+
+
+def cells_of(cpu, older, mesh, gpu):
+    """All reports by the name of their column, which says the device if it is no CPU."""
+    others = {f"{column}-mesh": report for column, report in mesh.items()}
+    return cpu | older | others | {f"{column}-gpu": report for column, report in gpu.items()}
 
 
 def main(*arguments, root=ROOT):
@@ -117,16 +120,15 @@ def main(*arguments, root=ROOT):
     for name in ("matrix.md", "matrix.html", "keras-failures.md", *BADGES):
         (folder / name).unlink(missing_ok=True)  # those of an earlier run must not stand for this
     wanted = Wanted(columns, commit_of(root), manifest_beside(root / "conformance" / "cases"))
-    cpu, gpu, mesh = (load(folder, columns, device) for device in ("cpu", "gpu", "mesh"))
-    keras = load(folder, columns, "cpu", "-keras")
-    older = load(folder, also, "cpu")
+    cpu, older, mesh, gpu = loaded(folder, columns, also)
+    keras, *keras_elsewhere = loaded(folder, columns, also, "-keras")
     endpoints = (
         badge(cpu, wanted, "backend parity"),
         badge_if_run(gpu, wanted, "GPU parity", "gpu"),
         badge_if_run(older, dataclasses.replace(wanted, columns=also), "older Keras"),
         badge_if_run(mesh, dataclasses.replace(wanted, columns=["jax"]), "mesh parity", "mesh"),
     )
-    cells, keras_cells = (every_cell(folder, columns, also, suffix) for suffix in ("", "-keras"))
+    cells, keras_cells = cells_of(cpu, older, mesh, gpu), cells_of(keras, *keras_elsewhere)
     badges = dict(zip(BADGES, endpoints, strict=True))
     (folder / "matrix.md").write_text(table(cpu, keras), "utf-8")
     (folder / "matrix.html").write_text(page(cells, keras_cells, endpoints), "utf-8")

@@ -70,7 +70,7 @@ def plant(session, backend):
 
 @nox.session(tags=["advisory"])
 def mutation(session):
-    """Small changes of the code, by mutmut, that no golden case notices: an hour. Advisory.
+    """Small changes of the code, by mutmut, that no golden case notices: an hour or more. Advisory.
 
     conformance/mutation/README.md explains those that are known.
     """
