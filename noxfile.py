@@ -41,6 +41,8 @@ nox.options.sessions = [
     *("environments", "lint", "tests", "examples", "conformance", "matrix", "times"),
 ]
 
+COLUMNS = [*BACKENDS, *OLDER_KERAS, *(f"{backend}-mesh" for backend in BACKENDS)]
+
 # `jupyter execute`, in a Python whose scripts are not on the path.
 EXECUTE = "from nbclient.cli import main; main()"
 
@@ -160,11 +162,12 @@ def conformance(session, backend):
 
 
 @nox.session(name="conformance-all", venv_backend="none", requires=["wheel"])
-@nox.parametrize("column", [nox.param(c, id=c) for c in (*BACKENDS, *OLDER_KERAS, "jax-mesh")])
+@nox.parametrize("column", [nox.param(c, id=c) for c in COLUMNS])
 def conformance_all(session, column):
-    """The same for every column of the matrix: with older versions of Keras, and on a mesh."""
-    if column == "jax-mesh":
-        conforming(session, "jax", python_with(session, "jax"), "mesh")
+    """The same for every column of the matrix: older versions of Keras, and several devices."""
+    backend, _, rest = column.partition("-")
+    if rest == "mesh":
+        conforming(session, backend, python_with(session, backend), "mesh")
     else:
         conforming(session, column, python_with(session, column), "cpu")
 
@@ -186,7 +189,7 @@ def conforming(session, column, python, device):
         command += ["--controls", "conformance/mutants"]
     command += session.posargs
     env = variables(backend, device == "gpu")
-    if device == "mesh":
+    if device == "mesh":  # TensorFlow splits its CPU itself, and PyTorch starts processes
         env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
     session.run(*command, env=env)
 

@@ -126,7 +126,7 @@ def main(*arguments, root=ROOT):
         badge(cpu, wanted, "backend parity"),
         badge_if_run(gpu, wanted, "GPU parity", "gpu"),
         badge_if_run(older, dataclasses.replace(wanted, columns=also), "older Keras"),
-        badge_if_run(mesh, dataclasses.replace(wanted, columns=["jax"]), "mesh parity", "mesh"),
+        badge_if_run(mesh, wanted, "mesh parity", "mesh"),
     )
     cells, keras_cells = cells_of(cpu, older, mesh, gpu), cells_of(keras, *keras_elsewhere)
     badges = dict(zip(BADGES, endpoints, strict=True))

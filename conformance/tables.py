@@ -50,17 +50,18 @@ def table(ours, keras):
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
     every = [_cell(report["cases"]) for _, report in columns]
     lines.append("| all | " + " | ".join(every) + " |")
-    dead = [
-        f"{sum(c['dead'] for c in r['controls'].values())} of {len(r['controls'])}"
-        if r["controls"]
-        else "-"
-        for _, r in columns
-    ]
+    dead = [_dead(report) for _, report in columns]
     lines.append("| controls that fail, as they must | " + " | ".join(dead) + " |")
     for severity in SEVERITIES:
         found = [str(_severities(report["cases"])[severity]) for _, report in columns]
         lines.append(f"| cases that fail: {severity} | " + " | ".join(found) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _dead(report):
+    """How many of the controls failed, if they ran."""
+    controls = report["controls"].values()
+    return f"{sum(c['dead'] for c in controls)} of {len(controls)}" if controls else "-"
 
 
 def accounting(ours, keras):
@@ -72,9 +73,9 @@ def accounting(ours, keras):
     ]
     for name, report in ours.items():
         cells = " | ".join(str(report["counts"][count]) for count in counts)
-        dead = f"{sum(c['dead'] for c in report['controls'].values())} of {len(report['controls'])}"
         theirs = _in_words(_severities(keras[name]["cases"])) if name in keras else "-"
-        lines.append(f"| {name} | {origin({name: report})} | {cells} | {dead} | {theirs} |")
+        row = (name, origin({name: report}), cells, _dead(report), theirs)
+        lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -73,6 +73,19 @@ def test_training_on_several_devices(tmp_path):
         assert all(other == first for other in others), "the copies differ"
 
 
+def test_cases_about_several_devices_can_fail():
+    """No mutants run on a mesh, so here is what the suite says of constraints that do nothing."""
+    ways = (
+        ["data_parallel", "model_parallel"]
+        if keras.backend.backend() == "jax"
+        else ["data_parallel"]
+    )
+    cases = [f"max_norm-training-float32-{way}" for way in ways]
+    ours, nothing = reports("conforming.py", *cases)
+    assert ours == dict.fromkeys(cases, "passed")
+    assert nothing == dict.fromkeys(cases, "failed")
+
+
 def test_the_page_about_scaling_runs(tmp_path):
     heading = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
     page = (SCRIPTS.parents[1] / "docs" / "scaling.md").read_text("utf-8")

@@ -205,12 +205,14 @@ def test_an_older_keras_has_a_badge_of_its_own(tmp_path, data, message, color, c
 
 def test_a_mesh_has_a_badge_and_needs_no_controls(tmp_path):
     badge(tmp_path)
-    data = report("jax", device="mesh", controls={})
-    (tmp_path / "jax-mesh.json").write_text(json.dumps(data))
+    for backend in BACKENDS:
+        data = report(backend, device="mesh", controls={})
+        (tmp_path / f"{backend}-mesh.json").write_text(json.dumps(data))
     assert draw(tmp_path, *BACKENDS) == 0
     endpoint = json.loads((tmp_path / "badge-mesh.json").read_text())
-    assert (endpoint["message"], endpoint["color"]) == ("jax 3", "brightgreen")
-    (tmp_path / "jax-mesh.json").write_text(json.dumps(data | {"device": "cpu"}))
+    assert endpoint["message"] == ", ".join(f"{backend} 3" for backend in BACKENDS)
+    assert endpoint["color"] == "brightgreen"
+    (tmp_path / f"{BACKENDS[-1]}-mesh.json").write_text(json.dumps(data | {"device": "cpu"}))
     assert draw(tmp_path, *BACKENDS) == 1
 
 

@@ -17,6 +17,10 @@ HOLDS = {
     "use_ema": "each step of an optimizer that averages",
     "gradient_accumulation": "fit with gradient accumulation",
 }
+PARALLEL = {
+    "data_parallel": "training whose batches are split over devices",
+    "model_parallel": "training of a kernel that is split over devices",
+}
 GAPS = {
     "initial_weights": "weights as they are initialised",
     "set_weights": "weights after set_weights",
@@ -63,6 +67,10 @@ REQUIREMENTS = {
         "zeros hold on every way of training, and after a step of every optimizer",
         "`keras.optimizers.Optimizer.apply`",
     ),
+    "KN-TRAINING-009": (
+        "the bound holds on every device that a training is split over",
+        "`keras.distribution`, `tf.distribute.MirroredStrategy`, `DistributedDataParallel`",
+    ),
 }
 
 
@@ -88,6 +96,8 @@ def bounds():
         yield _bound("KN-TRAINING-003", "fit", title, dtype)
     for path, title in GAPS.items():
         yield _bound("KN-TRAINING-004", path, f"the bound holds for {title}")
+    for path, title in PARALLEL.items():
+        yield _bound("KN-TRAINING-009", path, f"the bound holds after {title}")
 
 
 def spectra(subject, config):
@@ -96,6 +106,9 @@ def spectra(subject, config):
         title = f"singular values stay within the bound after {title}"
         hunts = "a constraint that is silently not applied"
         yield _way(subject, "KN-TRAINING-007", path, title, hunts, config, expected)
+    for path, title in PARALLEL.items():
+        title = f"singular values stay within the bound after {title}"
+        yield _way(subject, "KN-TRAINING-009", path, title, hunts, config, expected)
 
 
 def zeros(subject, config):
@@ -104,6 +117,9 @@ def zeros(subject, config):
     for path, title in HOLDS.items():
         title = f"zeros hold after {title}"
         yield _way(subject, "KN-TRAINING-008", path, title, hunts, config, expected)
+    for path, title in PARALLEL.items():
+        title = f"zeros hold after {title}"
+        yield _way(subject, "KN-TRAINING-009", path, title, hunts, config, expected)
     for name in OPTIMIZERS if subject is SPARSE else ():
         title, way = f"zeros hold after a step of {name}", {"optimizer": name}
         yield _way(subject, "KN-TRAINING-008", "optimizer", title, hunts, config, expected, **way)

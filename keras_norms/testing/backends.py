@@ -4,6 +4,8 @@ The package itself uses `keras.ops` only. What must be asked of a backend direct
 test it, is asked here.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -67,6 +69,32 @@ def repeated(function):
 
         return jax.jit(function)
     return function
+
+
+def devices():
+    """The number of devices that a training can be spread over, in this process or in several.
+
+    A CPU counts for the virtual devices that it has been split into: by `XLA_FLAGS` under JAX, and
+    here under TensorFlow, which must not have computed anything before. PyTorch starts processes.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        halves = [tf.config.LogicalDeviceConfiguration()] * 2
+        with contextlib.suppress(RuntimeError):  # it has computed, and keeps what it has
+            tf.config.set_logical_device_configuration(cpu, halves)
+        count = len(tf.config.list_logical_devices("CPU"))
+    elif backend == "torch":
+        count = 2
+    elif backend == "jax":
+        import jax
+
+        count = len(jax.devices())
+    else:
+        raise ValueError(f"Unknown backend. Received: {backend!r}")
+    return count
 
 
 def spread(tensor):

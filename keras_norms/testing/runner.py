@@ -7,7 +7,7 @@ import keras
 from keras_norms.testing import severity
 from keras_norms.testing.cases import Case
 from keras_norms.testing.harness import OURS, Harness, Measure, Mismatch, NotApplicable
-from keras_norms.testing.kinds import AROUND, KINDS, ON_A_MESH, SLOW
+from keras_norms.testing.kinds import AROUND, KINDS, SLOW, runs_on_a_mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +44,8 @@ def run_case(case, harness):
     if case.kind in AROUND or case.kind in SLOW:
         keras.utils.set_random_seed(0)
     try:
-        if harness.device == "mesh" and case.kind not in ON_A_MESH:
-            raise NotApplicable("only values of weights are tested on a mesh")
+        if harness.device == "mesh" and not runs_on_a_mesh(case):
+            raise NotApplicable("it tells nothing about several devices")
         measures = tuple(KINDS[case.kind](case, harness))
     except NotApplicable as reason:
         return Outcome(case, "not applicable", str(reason))

@@ -1,6 +1,9 @@
 """The kinds of cases: each is a function of a case and a harness that returns the measures."""
 
+import keras
+
 from keras_norms.testing.kinds import models, objects, training, values
+from keras_norms.testing.kinds.parallel import PARALLEL
 
 KINDS = values.KINDS | objects.KINDS | training.KINDS | models.KINDS
 # Kinds that compile, train or save: a case of them takes seconds, not milliseconds.
@@ -13,6 +16,13 @@ AROUND = {
     "bounded": {"Dense", "SGD"},
     "training": {"Dense", "SGD"},
 }
-# What runs on a mesh of devices: values of weights that lie there. Layers make their own weights,
-# and what is about objects does not depend on devices.
-ON_A_MESH = {"forward", "projection", "excess", "jit"}
+# What JAX computes of weights that lie on a mesh of devices. Layers make their own weights, and
+# what is about objects does not depend on devices.
+_OF_SPREAD_WEIGHTS = {"forward", "projection", "excess", "jit"}
+
+
+def runs_on_a_mesh(case):
+    """Whether a case tells anything about several devices, on this backend."""
+    if case.inputs.get("path") in PARALLEL:
+        return True
+    return keras.backend.backend() == "jax" and case.kind in _OF_SPREAD_WEIGHTS

@@ -7,6 +7,7 @@ from keras import ops
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.testing.cases import input_array
 from keras_norms.testing.harness import Measure, Mismatch
+from keras_norms.testing.kinds.parallel import PARALLEL
 from keras_norms.testing.kinds.ways import WAYS
 
 
@@ -110,8 +111,8 @@ def _dense(case, harness, **arguments):
 
 
 def training(case, harness):
-    """One way of training, by its name in `WAYS`; a broken promise is a Mismatch there."""
-    return WAYS[case.inputs["path"]](case, harness)
+    """One way of training, by its name; a broken promise is a Mismatch there."""
+    return (WAYS | PARALLEL)[case.inputs["path"]](case, harness)
 
 
 KINDS = {f.__name__: f for f in (activity, fit_step, bounded, training)}

@@ -15,29 +15,31 @@ from keras_norms.keras_internals import held_variable
 from keras_norms.testing.harness import Measure, Mismatch, NotApplicable, float64
 
 _KERNEL = np.full((4, 2), math.sqrt(2), "float32")
-_X = np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4)
-_Y = np.stack([np.sin(_X.sum(axis=1)), np.cos(_X.sum(axis=1))], axis=1)
-_RATE = 0.01
+X = np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4)
+Y = np.stack([np.sin(X.sum(axis=1)), np.cos(X.sum(axis=1))], axis=1)
+RATE = 0.01
 
 
-def _layer(case, harness, **arguments):
+def constrained_layer(case, harness, **arguments):
+    """A layer with the constraint of a case and a kernel that breaks it."""
     layer = harness.classes["Dense"](2, kernel_constraint=harness.make(case), **arguments)
     layer.build((None, 4))
     layer.kernel.assign(_KERNEL)
     return layer
 
 
-def _model(layer, harness, optimizer=None, **arguments):
+def compiled_model(layer, harness, optimizer=None, **arguments):
+    """A model of the layer, compiled with plain gradient descent or another optimizer."""
     model = keras.Sequential([keras.layers.Input((4,)), layer])
-    model.compile(optimizer or harness.classes["SGD"](_RATE), "mse", **arguments)
+    model.compile(optimizer or harness.classes["SGD"](RATE), "mse", **arguments)
     return model
 
 
 def _fit(model, **arguments):
-    model.fit(_X, _Y, batch_size=4, epochs=2, verbose=0, **arguments)
+    model.fit(X, Y, batch_size=4, epochs=2, verbose=0, **arguments)
 
 
-def _within(kernel, case):
+def within_bound(kernel, case):
     """The measure of the largest norm of a unit against the bound, by NumPy in float64.
 
     It is that of the largest singular value, if the case says `"of": "singular values"`, and of how
@@ -79,34 +81,34 @@ def _spectrum(values):
 
 
 def fit(case, harness):
-    layer = _layer(case, harness, dtype=case.dtype)
-    _fit(_model(layer, harness))
-    return _within(layer.kernel, case)
+    layer = constrained_layer(case, harness, dtype=case.dtype)
+    _fit(compiled_model(layer, harness))
+    return within_bound(layer.kernel, case)
 
 
 def fit_eagerly(case, harness):
-    layer = _layer(case, harness)
-    _fit(_model(layer, harness, run_eagerly=True))
-    return _within(layer.kernel, case)
+    layer = constrained_layer(case, harness)
+    _fit(compiled_model(layer, harness, run_eagerly=True))
+    return within_bound(layer.kernel, case)
 
 
 def fit_compiled(case, harness):
     if keras.backend.backend() == "torch":
         raise NotApplicable("PyTorch compiles with a C++ compiler that need not be there")
-    layer = _layer(case, harness)
-    _fit(_model(layer, harness, jit_compile=True))
-    return _within(layer.kernel, case)
+    layer = constrained_layer(case, harness)
+    _fit(compiled_model(layer, harness, jit_compile=True))
+    return within_bound(layer.kernel, case)
 
 
 def stateless_apply(case, harness):
     if keras.backend.backend() != "jax":
         raise NotApplicable("only JAX trains by stateless_apply")
-    layer = _layer(case, harness)
-    optimizer = harness.classes["SGD"](_RATE)
+    layer = constrained_layer(case, harness)
+    optimizer = harness.classes["SGD"](RATE)
     optimizer.build([layer.kernel])
     state = [v.value for v in optimizer.variables]
     (kernel,), _ = optimizer.stateless_apply(state, [ops.ones((4, 2))], [layer.kernel.value])
-    return _within(kernel, case)
+    return within_bound(kernel, case)
 
 
 def mixed_float16(case, harness):
@@ -118,9 +120,9 @@ def mixed_bfloat16(case, harness):
 
 
 def _under_policy(policy, case, harness):
-    layer = _layer(case, harness, dtype=policy)
-    _fit(_model(layer, harness))
-    return _within(layer.kernel, case)
+    layer = constrained_layer(case, harness, dtype=policy)
+    _fit(compiled_model(layer, harness))
+    return within_bound(layer.kernel, case)
 
 
 def optimizer(case, harness):
@@ -132,14 +134,14 @@ def optimizer(case, harness):
     try:
         _two_steps(name, plain)
     except AttributeError as error:  # Muon of Keras 3.10 on TensorFlow; any other error fails
-        raise NotApplicable(f"{name} of this Keras trains no layer: {error}") from error
-    layer = _layer(case, harness)
+        raise Mismatch(f"{name} must train a layer without a constraint: {error}") from error
+    layer = constrained_layer(case, harness)
     _two_steps(name, layer)
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def _two_steps(name, layer):
-    chosen = getattr(keras.optimizers, name)(_RATE)
+    chosen = getattr(keras.optimizers, name)(RATE)
     for _ in range(2):
         chosen.apply([ops.ones((4, 2)), ops.ones((2,))], [layer.kernel, layer.bias])
 
@@ -147,35 +149,35 @@ def _two_steps(name, layer):
 def multi_optimizer(case, harness):
     if not hasattr(keras.optimizers, "MultiOptimizer"):
         raise NotApplicable("this Keras has no MultiOptimizer")
-    layer = _layer(case, harness)
+    layer = constrained_layer(case, harness)
     several = keras.optimizers.MultiOptimizer(
         lambda variable: (
-            keras.optimizers.Adam(_RATE)
-            if "kernel" in variable.path
-            else keras.optimizers.SGD(_RATE)
+            keras.optimizers.Adam(RATE) if "kernel" in variable.path else keras.optimizers.SGD(RATE)
         )
     )
-    _fit(_model(layer, harness, several))
-    return _within(layer.kernel, case)
+    _fit(compiled_model(layer, harness, several))
+    return within_bound(layer.kernel, case)
 
 
 def nonfinite_step(case, harness):
-    layer = _layer(case, harness)
-    model = _model(
-        layer, harness, keras.optimizers.LossScaleOptimizer(harness.classes["SGD"](_RATE))
+    layer = constrained_layer(case, harness)
+    model = compiled_model(
+        layer, harness, keras.optimizers.LossScaleOptimizer(harness.classes["SGD"](RATE))
     )
-    model.fit(_X, np.full_like(_Y, math.inf), batch_size=8, verbose=0)
+    model.fit(X, np.full_like(Y, math.inf), batch_size=8, verbose=0)
     skipped = float64(ops.convert_to_tensor(layer.kernel))
     if not np.array_equal(skipped, _KERNEL):
         raise Mismatch(f"The weights must not change. Received: {skipped}")
     _fit(model)
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def gradient_accumulation(case, harness):
-    layer = _layer(case, harness)
-    _fit(_model(layer, harness, harness.classes["SGD"](_RATE, gradient_accumulation_steps=2)))
-    return _within(layer.kernel, case)
+    layer = constrained_layer(case, harness)
+    _fit(
+        compiled_model(layer, harness, harness.classes["SGD"](RATE, gradient_accumulation_steps=2))
+    )
+    return within_bound(layer.kernel, case)
 
 
 def initial_weights(case, harness):
@@ -183,41 +185,41 @@ def initial_weights(case, harness):
         2, kernel_constraint=harness.make(case), kernel_initializer="ones"
     )
     layer.build((None, 4))
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def set_weights(case, harness):
-    layer = _layer(case, harness)
+    layer = constrained_layer(case, harness)
     layer.set_weights([_KERNEL, np.zeros(2, "float32")])
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def load_weights(case, harness):
-    layer = _layer(case, harness)
-    model = _model(layer, harness)
+    layer = constrained_layer(case, harness)
+    model = compiled_model(layer, harness)
     with tempfile.TemporaryDirectory() as folder:
         model.save_weights(f"{folder}/kernel.weights.h5")
         _fit(model)
         model.load_weights(f"{folder}/kernel.weights.h5")
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def _averaging(harness):
-    return harness.classes["SGD"](_RATE, use_ema=True, ema_momentum=0.9)
+    return harness.classes["SGD"](RATE, use_ema=True, ema_momentum=0.9)
 
 
 def use_ema(case, harness):
-    layer = _layer(case, harness)
-    model = _model(layer, harness, _averaging(harness))
+    layer = constrained_layer(case, harness)
+    model = compiled_model(layer, harness, _averaging(harness))
     for _ in range(4):  # at its end, `fit` would put the averages in
-        model.train_on_batch(_X, _Y)
-    return _within(layer.kernel, case)
+        model.train_on_batch(X, Y)
+    return within_bound(layer.kernel, case)
 
 
 def ema_after_fit(case, harness):
-    layer = _layer(case, harness)
-    _fit(_model(layer, harness, _averaging(harness)))
-    return _within(layer.kernel, case)
+    layer = constrained_layer(case, harness)
+    _fit(compiled_model(layer, harness, _averaging(harness)))
+    return within_bound(layer.kernel, case)
 
 
 def ema_while_evaluating(case, harness):
@@ -227,35 +229,35 @@ def ema_while_evaluating(case, harness):
         def on_test_batch_begin(self, batch, logs=None):
             seen.append(float64(ops.convert_to_tensor(self.model.layers[-1].kernel)))
 
-    layer = _layer(case, harness)
-    model = _model(layer, harness, _averaging(harness))
+    layer = constrained_layer(case, harness)
+    model = compiled_model(layer, harness, _averaging(harness))
     model.fit(
-        *(_X, _Y),
-        validation_data=(_X, _Y),
+        *(X, Y),
+        validation_data=(X, Y),
         callbacks=[keras.callbacks.SwapEMAWeights(), Look()],
         verbose=0,
     )
-    return _within(seen[-1], case)
+    return within_bound(seen[-1], case)
 
 
 def ema_after_predict(case, harness):
-    layer = _layer(case, harness)
-    model = _model(layer, harness, _averaging(harness))
-    model.train_on_batch(_X, _Y)
+    layer = constrained_layer(case, harness)
+    model = compiled_model(layer, harness, _averaging(harness))
+    model.train_on_batch(X, Y)
     own = float64(ops.convert_to_tensor(layer.kernel))
-    model.predict(_X, callbacks=[keras.callbacks.SwapEMAWeights()], verbose=0)
+    model.predict(X, callbacks=[keras.callbacks.SwapEMAWeights()], verbose=0)
     after = float64(ops.convert_to_tensor(layer.kernel))
     if not np.array_equal(own, after):
         raise Mismatch(f"The model's own weights must be back: {own[0]}. Received: {after[0]}")
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def ema_second_fit(case, harness):
-    layer = _layer(case, harness)
-    model = _model(layer, harness, harness.classes["SGD"](_RATE, use_ema=True))
+    layer = constrained_layer(case, harness)
+    model = compiled_model(layer, harness, harness.classes["SGD"](RATE, use_ema=True))
     try:
         _fit(model)
-        model.evaluate(_X, _Y, verbose=0)
+        model.evaluate(X, Y, verbose=0)
         _fit(model)
     except Exception as error:
         raise Mismatch(f"A second fit must run. Received: {type(error).__name__}") from error
@@ -263,12 +265,12 @@ def ema_second_fit(case, harness):
 
 
 def frozen(case, harness):
-    layer = _layer(case, harness)
+    layer = constrained_layer(case, harness)
     layer.trainable = False
     model = keras.Sequential([keras.layers.Input((4,)), layer, keras.layers.Dense(2)])
-    model.compile(harness.classes["SGD"](_RATE), "mse")
+    model.compile(harness.classes["SGD"](RATE), "mse")
     _fit(model)
-    return _within(layer.kernel, case)
+    return within_bound(layer.kernel, case)
 
 
 def frozen_penalty(case, harness):
@@ -283,17 +285,17 @@ def no_gradient(case, harness):
     class Model(keras.Model):
         def __init__(self):
             super().__init__()
-            self.used, self.unused = keras.layers.Dense(2), _layer(case, harness)
+            self.used, self.unused = keras.layers.Dense(2), constrained_layer(case, harness)
 
         def call(self, x):
             return self.used(x)
 
     model = Model()
-    model.compile(harness.classes["SGD"](_RATE), "mse")
+    model.compile(harness.classes["SGD"](RATE), "mse")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Gradients do not exist")
         _fit(model)
-    return _within(model.unused.kernel, case)
+    return within_bound(model.unused.kernel, case)
 
 
 def lora(case, harness):
@@ -302,12 +304,12 @@ def lora(case, harness):
     layer.kernel.assign(_KERNEL)
     layer.enable_lora(2)
     held_variable(layer, "kernel").constraint = harness.make(case)
-    _fit(_model(layer, harness))
-    return _within(layer.kernel, case)
+    _fit(compiled_model(layer, harness))
+    return within_bound(layer.kernel, case)
 
 
 def quantized(case, harness):
-    layer = _layer(case, harness)
+    layer = constrained_layer(case, harness)
     layer.quantize("int8")
     if held_variable(layer, "kernel").constraint is None:
         raise Mismatch(f"It must be {layer.kernel_constraint}. Received: constraint=None")
@@ -319,16 +321,16 @@ def torch_optimizer(case, harness):
         raise NotApplicable("torch.optim trains PyTorch only")
     import torch
 
-    layer = _layer(case, harness)
-    optimizer = torch.optim.SGD(layer.parameters(), _RATE)
-    ops.sum(ops.square(layer(_X) - ops.convert_to_tensor(_Y))).backward()
+    layer = constrained_layer(case, harness)
+    optimizer = torch.optim.SGD(layer.parameters(), RATE)
+    ops.sum(ops.square(layer(X) - ops.convert_to_tensor(Y))).backward()
     optimizer.step()
-    return _within(layer.kernel.value.detach(), case)
+    return within_bound(layer.kernel.value.detach(), case)
 
 
 def accumulation(case, harness):
-    layer = _layer(case, harness)
-    optimizer = harness.classes["SGD"](_RATE, gradient_accumulation_steps=4)
+    layer = constrained_layer(case, harness)
+    optimizer = harness.classes["SGD"](RATE, gradient_accumulation_steps=4)
     for _ in range(4):
         optimizer.apply([ops.zeros((4, 2)), ops.zeros((2,))], [layer.kernel, layer.bias])
     norm = np.linalg.norm(float64(ops.convert_to_tensor(layer.kernel)), axis=0).max()

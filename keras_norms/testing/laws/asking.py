@@ -1,0 +1,177 @@
+"""Which laws are asked of a target, and how: with weights that hypothesis draws."""
+
+import inspect
+
+import hypothesis
+import hypothesis.errors
+import keras
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from keras_norms.constraints import Constraint
+from keras_norms.setting import Setting
+from keras_norms.testing.laws.common import (
+    config_survives,
+    half_precision,
+    jit_equals_eager,
+    pure,
+    right_gradient,
+)
+from keras_norms.testing.laws.constraints import (
+    feasible,
+    feasible_input_is_identical,
+    finite,
+    groups_independent,
+    idempotent,
+    nan_stays_in_its_group,
+    nearest,
+    non_expansive,
+    permuting_axes_commutes,
+    shape_and_dtype,
+    small_weights_stay,
+)
+from keras_norms.testing.laws.penalties import not_negative, scalar
+from keras_norms.testing.laws.plain import Plain
+
+SHAPES = [(3, 4), (2, 3, 2), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
+
+# Moderate weights, for promises about distances; and all that a float32 can be, for finiteness.
+_MODERATE = st.floats(-8, 8, width=32).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
+_ANY = st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
+
+# `pure` comes first, and what compiles comes last: compiled code would leave its own tensors in
+# an object that keeps state.
+_FOR_BOTH = (half_precision, config_survives, right_gradient, jit_equals_eager)
+CONSTRAINT_LAWS = (
+    *(pure, feasible, idempotent, small_weights_stay, shape_and_dtype, groups_independent),
+    *(permuting_axes_commutes, finite, nan_stays_in_its_group, *_FOR_BOTH),
+)
+CONVEX_LAWS = (feasible_input_is_identical, nearest, non_expansive)
+PENALTY_LAWS = (pure, scalar, not_negative, *_FOR_BOTH)
+# What a constraint of another kind may lack, and the laws that ask for it.
+NEEDS = {
+    "project": (feasible, *CONVEX_LAWS),
+    "along": (permuting_axes_commutes,),
+    "axis": (groups_independent, nan_stays_in_its_group),
+    "get_config": (config_survives,),
+}
+
+
+class Check:
+    """One law, as a function of a target: draws weights, and raises where the law is broken."""
+
+    def __init__(self, law, max_examples=25):
+        self.law, self.max_examples = law, max_examples
+        self.__name__ = law.__name__
+
+    def __call__(self, target):
+        """Raise an AssertionError where the law does not hold for `target`."""
+        entries = _ANY if self.law is finite else _MODERATE
+        # A gradient is right or not, whatever the weights, and gradients of eager code are slow.
+        count = min(5, self.max_examples) if self.law is right_gradient else self.max_examples
+        settings = hypothesis.settings(
+            max_examples=count,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            report_multiple_bugs=False,
+        )
+        law, asked, broken = self.law, constraint_or_penalty(target), []
+
+        @settings
+        @hypothesis.given(hnp.arrays("float32", st.sampled_from(_shapes(target)), elements=entries))
+        def holds(w):
+            try:
+                law(asked, w)
+            except Exception as error:
+                broken.append(error)
+                raise
+
+        try:
+            holds()
+        except hypothesis.errors.Flaky:  # it keeps state, and what it did once it did not do again
+            raise broken[0] from None
+
+    def __repr__(self):
+        return self.law.__name__
+
+
+def _shapes(target):
+    """Shapes of weights that have all the axes that a target names."""
+    axis = getattr(target, "axis", None)
+    axes = [axis] if isinstance(axis, int) else axis or ()
+    ranks = max((a + 1 if a >= 0 else -a for a in axes), default=0)
+    return [shape for shape in SHAPES if len(shape) >= ranks][:2]
+
+
+def constraint_or_penalty(target):
+    """What the laws are asked of: the target, or what makes a constraint of a map.
+
+    Raises:
+        TypeError: If `target` is neither a constraint nor a regularizer nor a function.
+    """
+    if isinstance(target, Constraint | keras.regularizers.Regularizer):
+        return target
+    if callable(target) and not inspect.isclass(target):
+        return Plain(target)
+    raise TypeError(
+        "The laws are for constraints, regularizers, and functions that map weights to weights. "
+        f"Received: {target!r}"
+    )
+
+
+def left_out(target):
+    """The laws that are not asked of a target, by the reason."""
+    asked = constraint_or_penalty(target)
+    if isinstance(asked, Constraint):
+        return {} if asked.convex else {"`convex` is False": CONVEX_LAWS}
+    if not isinstance(asked, Plain):
+        return {}
+    found = {f"it has no `{n}`": laws for n, laws in NEEDS.items() if not hasattr(target, n)}
+    if getattr(target, "rate", 1) < 1:  # a part of the way, as in MinMaxNorm
+        found["its `rate` is below 1"] = (idempotent, small_weights_stay)
+    return found
+
+
+def checks(target, max_examples=25):
+    """The checks for a constraint, a regularizer or a function of weights, without `left_out`.
+
+    Raises:
+        TypeError: If `target` is none of these.
+    """
+    is_penalty = isinstance(target, keras.regularizers.Regularizer)
+    laws = PENALTY_LAWS if is_penalty else CONSTRAINT_LAWS + CONVEX_LAWS
+    without = {law for laws in left_out(target).values() for law in laws}
+    return [Check(law, max_examples) for law in laws if law not in without]
+
+
+def parametrize_with_checks(targets, max_examples=25):
+    """A pytest decorator for `def test(target, check): check(target)`, as in scikit-learn.
+
+    Args:
+        targets: Constraints and regularizers, which are objects and not classes, and functions.
+        max_examples: How many weights each check draws.
+    """
+    import pytest
+
+    pairs = [(target, check) for target in targets for check in checks(target, max_examples)]
+    ids = [f"{name_of(target)}-{check!r}" for target, check in pairs]
+    return pytest.mark.parametrize(("target", "check"), pairs, ids=ids)
+
+
+def name_of(target):
+    """A name that is the same in every run: an object of Keras' kind shows its address."""
+    if type(target).__repr__ is object.__repr__:
+        return type(target).__name__
+    return getattr(target, "__name__", repr(target))  # a function has one
+
+
+def examples(package):
+    """What every class that a package exports gives as its `examples()`.
+
+    Raises:
+        TypeError: If a class cannot be made without arguments and has no `examples` of its own.
+    """
+    members = [getattr(package, name) for name in package.__all__]
+    classes = [m for m in members if inspect.isclass(m) and issubclass(m, Setting)]
+    return [example for cls in classes for example in cls.examples()]

@@ -1,0 +1,129 @@
+"""Laws of constraints and penalties alike."""
+
+import json
+import warnings
+
+import numpy as np
+from keras import ops
+
+from keras_norms.constraints import Constraint
+from keras_norms.testing.backends import compiled, gradient
+from keras_norms.testing.harness import float64
+from keras_norms.testing.laws.measures import (
+    allowed_gap,
+    first_line,
+    function_of,
+    gap_between,
+    slack,
+    tensor,
+)
+from keras_norms.testing.laws.plain import Plain
+
+HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def pure(target, w):
+    """The argument is not changed, and calls with other weights in between change nothing."""
+    given = tensor(w)
+    one = float64(target(given))
+    target(tensor(2 * w + 1))
+    two = float64(target(given))
+    assert np.array_equal(float64(given), w), "the argument must not change"
+    assert np.array_equal(one, two), (
+        "a call must not depend on the calls before. Received: "
+        f"{np.abs(one - two).max()} apart for the same weights"
+    )
+
+
+def half_precision(target, w):
+    """Weights in float16 and bfloat16 give what they give in float32, rounded."""
+    for dtype, eps in HALF_EPS.items():
+        given = ops.cast(tensor(w * np.float32(64)), dtype)  # 512**2 overflows float16
+        call = function_of(target, "__call__")
+        half, full = float64(call(given)), float64(call(ops.cast(given, "float32")))
+        largest = np.abs(full).max(initial=0)
+        if largest > 65504:  # what float16 cannot hold
+            continue
+        gap = np.abs(half - full).max(initial=0)
+        if isinstance(target, Constraint):
+            gap = gap_between(target, float64(given), half, full)
+        allowed = eps * largest + allowed_gap(target, float64(given), full)
+        assert gap <= allowed, (
+            f"{dtype} must give what float32 gives, to its last place: sums of squares need "
+            f"float32. Received: {gap:.3g} apart"
+        )
+
+
+def config_survives(target, w):
+    """The config goes through JSON and gives an equal object."""
+    given = target.given if isinstance(target, Plain) else target
+    config = json.loads(json.dumps(given.get_config()))
+    restored = type(given).from_config(config)
+    if type(given).__eq__ is not object.__eq__:
+        assert restored == given, f"must be {given!r}. Received: {restored!r}"
+        return
+    # Objects of Keras' classes equal none but themselves: what they do is compared.
+    again = restored.get_config()
+    assert again == config, f"the config must be {config}. Received: {again}"
+    one, two = float64(given(tensor(w))), float64(restored(tensor(w)))
+    assert np.array_equal(one, two), (
+        f"an object made from the config {config} must do the same. Received: "
+        f"{np.abs(one - two).max()} apart"
+    )
+
+
+def right_gradient(target, w):
+    """The gradient is that of the function: what NumPy or Python computes has none."""
+    w = np.where(w == 0, np.float32(0.375), w)  # at zero a norm has no gradient
+    # Where the function has a kink, one of these is away from it.
+    found = [_slopes(target, w * np.float32(scale)) for scale in (1.0, 0.9, 1.1)]
+    assert any(abs(one - two) <= 0.05 * size for one, two, size in found), (
+        "the gradient must be that of the function, and has none of what NumPy computes. "
+        f"Received: a slope of {found[0][0]:.3g}, but differences of {found[0][1]:.3g}"
+    )
+
+
+def _slopes(target, w):
+    """How fast a result grows with the scale of the weights, by gradient and by differences.
+
+    Returns:
+        The two slopes, and a size to compare their difference with.
+    """
+    direction = tensor(w)
+
+    def value(x):
+        got = target(x)
+        return ops.sum(got * direction) if isinstance(target, Constraint | Plain) else got
+
+    try:
+        slope = gradient(value, tensor(w))
+    except Exception as error:
+        raise AssertionError(f"must have a gradient. Received: {first_line(error)}") from error
+    slope = 0.0 if slope is None else float((float64(slope) * w).sum())  # TensorFlow's zero
+    step = 2.0**-7
+    up, down = (float(float64(value(tensor(w * np.float32(1 + s))))) for s in (step, -step))
+    differences = (up - down) / (2 * step)
+    return slope, differences, abs(up) + abs(slope) + abs(differences)
+
+
+def jit_equals_eager(target, w):
+    """A compiled function gives what eager code gives, but for rounding."""
+    one = np.asarray(float64(target(tensor(w))))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchDynamo has some about Keras' own code
+            two = np.asarray(float64(function_of(target, "__call__", _as_graphs)(tensor(w))))
+    except Exception as error:
+        raise AssertionError(
+            f"must run where it is compiled. Received: {first_line(error)}"
+        ) from error
+    if isinstance(target, Constraint | Plain):
+        gap, allowed = gap_between(target, w, one, two), allowed_gap(target, w, w, one)
+    else:  # a penalty sums squares: its size is that of the largest of them
+        gap = abs(one - two)
+        allowed = slack(w, one) * max(1.0, float(np.abs(w).max(initial=0)))
+    assert gap <= allowed, f"compiled and eager must agree. Received: {gap}"
+
+
+def _as_graphs(function):
+    return compiled(function, one_graph=False)
