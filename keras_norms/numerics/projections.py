@@ -17,6 +17,7 @@ from keras_norms.numerics.norms import (
     positive_part,
     replaced,
     rounding,
+    tensor,
     total,
 )
 
@@ -40,8 +41,9 @@ def onto_l2_ball(w, axes, radius):
     if power_of_two_near(radius) == 1:
         squares = total(w * w, axes)
         # The square of the radius, although rounded, has the radius as its root: the factor is 1.
+        # PyTorch multiplies a number by the inverse of a tensor, which would not give exactly 1.
         inside = squares <= radius**2 * (1 + tolerance)
-        return w * (radius / ops.sqrt(replaced(squares, inside, radius**2)))
+        return w * (tensor(radius, w) / ops.sqrt(replaced(squares, inside, radius**2)))
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
     direction, largest = _in_units_of_peak(w, axes)
     norm = l2_or_one(direction, axes)

@@ -228,6 +228,15 @@ def extreme_bounds():
     title = "a huge group, one of 7e14 and a zero group under a bound of 3e14"
     hunts = "the largest entry of all groups in place of each group's own"
     yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, {"max_value": 3e14})
+    w = of((3, 2), [w.entries[i] for i in (0, 3, 1, 4, 2, 5)])
+    title, hunts = f"{title}, axis=-1", "the largest entry along another axis, which broadcasts"
+    yield MAX_NORM.case("KN-MAXNORM-005", w, title, hunts, {"max_value": 3e14, "axis": -1})
+    # Of the first, float32 rounds the square; the others, times their inverse, are not 1.
+    for bound in (1.3, 5.7, 2.9, 1.7, 3.7):
+        title = f"feasible weights under a bound of {bound} come back bit for bit"
+        hunts = f"a factor that is not exactly 1 under {bound}"
+        w = numbers(f"rounded {bound}", (3, 4), scale=0.25)
+        yield MAX_NORM.case("KN-MAXNORM-004", w, title, hunts, {"max_value": bound}, exact=True)
 
 
 def max_norm_of_other_orders():
@@ -385,6 +394,11 @@ def min_max_norm():
     w = of((2, 3), [3 * 2.0**100, 3 * 2.0**20, 0, 2.0**102, 2.0**22, 0])
     title = "norms far above 1e25 and far below 1e20, beside a zero group"
     hunts = "the largest entry of all groups in place of each group's own, between bounds"
+    yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, title, hunts, config)
+    w = of((2, 2), [0.75 * 2.0**60, 2.0**61, 0.75 * 2.0**60, 2.0**61])
+    title = "norms of 1.06 and 2.83 times 2**60 between bounds of 1 and 2 times it"
+    hunts = "the largest entry for the norm of a group"
+    config = {"min_value": 2.0**60, "max_value": 2.0**61}
     yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, title, hunts, config)
     w, title = of((2, 1), [3 * 2.0**-26, 2.0**-24]), "a norm of 1e-7 is raised to 1"
     yield MIN_MAX_NORM.case("KN-MINMAXNORM-004", w, title, f"{EPSILON}: 0.5", interval)

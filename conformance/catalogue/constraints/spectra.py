@@ -141,6 +141,9 @@ def clip():
             yield CLIP.case(requirement, w, title, hunts, config)
     huge, title = equal((3, 4), 1.5 * 2.0**126), "a norm that float32 cannot hold"
     yield CLIP.spectrum(requirement, huge, title, "infinity", config, **limits)
+    w = of((2, 2), [0, 1.5 * 2.0**127, -(2.0**126), 0])
+    title, hunts = "the largest numbers of float32", "a unit that is not put back"
+    yield CLIP.case(requirement, w, title, hunts, config)
     for title, hunts, shape, entries in (
         ("exactly at the bound", "a bound that is below", (2, 2), [0.75, 0, 0, -0.75]),
         ("just within", "a margin", (2, 2), [0, 0.75 * (1 - 2 * _UNIT), 0.5, 0]),
@@ -165,6 +168,7 @@ def scale():
     yield SCALE.case(requirement, hand, title, "a square", config)
     for title, hunts, shape, entries in (
         ("two singular values, scaled", "singular values clipped one by one", (2, 2), [0, 2, 1, 0]),
+        ("by hand: just above the bound, scaled", "a margin", (2, 2), [0, 1, 0.5, 0]),
         ("equal singular values, scaled", "too few squarings", (2, 2), [0, -2, 2, 0]),
         ("a vector orthogonal to ones", "a start at ones", (2, 2), [3, 1, -3, 1]),
     ):
