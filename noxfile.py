@@ -96,7 +96,8 @@ def testing(session, backend, python, env):
     if backend == "jax":
         # XLA optimizes for trainings that are longer than these, and most of the time goes there.
         # The golden cases run as XLA compiles by default.
-        env = env | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+        flags = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+        env = env | {"XLA_FLAGS": " ".join(flags)}
     # One process per core, which take what is left from each other: some tests train for long.
     spread = ["-n", "auto", "--dist", "worksteal"]
     chosen = session.posargs or ["tests", *examples, *spread]

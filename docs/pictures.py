@@ -1,9 +1,9 @@
-"""What each constraint does to a cloud of groups of two weights, as pictures.
+"""What each constraint and each penalty does to a cloud of groups of two weights, as pictures.
 
     nox -s pictures
 
-A line leads from each group to where the constraint puts it. One more picture shows what the
-example of pruning printed. They are in docs/pictures/.
+A line leads from each group to where the constraint puts it, or where descent of the penalty alone
+takes it. One more picture shows what the example of pruning printed. They are in docs/pictures/.
 """
 
 import pathlib
@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 import keras_norms as kn
+from keras_norms.testing.backends import gradient
 
 FOLDER = pathlib.Path(__file__).parent / "pictures"
 # The groups are the rows of a matrix, so axis 1 is inside a group.
@@ -36,6 +37,21 @@ CONSTRAINTS = {
     "UnitNorm": kn.UnitNorm(axis=1),
     "ZeroMean": kn.ZeroMean(axis=1),
 }
+# Each with the length of a step of gradient descent.
+PENALTIES = {
+    "L1": (kn.L1(1.0), 0.01),
+    "L2": (kn.L2(1.0), 0.004),
+    "L1L2": (kn.L1L2(1.0, 1.0), 0.004),
+    "GroupLasso": (kn.GroupLasso(1.0, axis=1, size_scaled=False), 0.01),
+    "Hoyer": (kn.Hoyer(1.0, axis=1), 0.004),
+    "SpectralRegularizer": (kn.SpectralRegularizer(1.0, axis=1), 0.006),
+    "OrthogonalRegularizer": (kn.OrthogonalRegularizer(1.0, mode="columns"), 1.2),
+    "SoftOrthogonalRegularizer": (kn.SoftOrthogonalRegularizer(1.0, axis=0), 2e-5),
+    "KLSparsity": (kn.KLSparsity(1.0, rho=0.1), 10.0),
+    "BatchMean": (kn.BatchMean(kn.L2(1.0)), 0.28),
+    "Sum": (kn.L1(1.0) + kn.GroupLasso(1.0, axis=1, size_scaled=False), 0.006),
+}
+STEPS = 100
 
 
 def cloud(groups=70):
@@ -45,22 +61,38 @@ def cloud(groups=70):
     return w @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
 
 
-def picture(name, constraint):
-    """A figure of the cloud before, in grey, and after."""
-    before = cloud()
-    after = ops.convert_to_numpy(constraint.project(before.astype("float32")))
+def descended(name):
+    """The paths of the groups under gradient descent of a penalty, each step an array."""
+    penalty, length = PENALTIES[name]
+    # That of activations, which must lie in [0, 1], sees what a sigmoid makes of the cloud.
+    shown = ops.sigmoid if name == "KLSparsity" else ops.convert_to_tensor
+    path = [cloud().astype("float32")]
+    for _ in range(STEPS):
+        slope = gradient(lambda x: penalty.value(shown(x)), path[-1])
+        path.append(path[-1] - np.float32(length) * ops.convert_to_numpy(slope))
+    return ops.convert_to_numpy(shown(np.stack(path)))
+
+
+def constrained(constraint):
+    """The straight path of each group to where a constraint puts it."""
+    start = cloud()
+    return np.stack([start, ops.convert_to_numpy(constraint.project(start.astype("float32")))])
+
+
+def picture(name, path):
+    """A figure of the cloud before, in grey, and after, with the paths between."""
+    before, after = path[0], path[-1]
     figure = Figure(figsize=(3.2, 3.2), layout="constrained")
     axes = figure.subplots()
-    axes.add_collection(
-        LineCollection(np.stack([before, after], axis=1), colors="0.75", linewidths=0.8)
-    )
+    axes.add_collection(LineCollection(path.transpose(1, 0, 2), colors="0.75", linewidths=0.8))
     axes.scatter(*before.T, s=9, color="0.6", label="before")
     axes.scatter(*after.T, s=14, color="C0", label="after", zorder=3)
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-    axes.set(
-        xlim=(-3.7, 3.7), ylim=(-3.7, 3.7), aspect="equal", xlabel="weight 1", ylabel="weight 2"
+    limits, what = (
+        ((-0.05, 1.05), "activation") if name == "KLSparsity" else ((-3.7, 3.7), "weight")
     )
+    axes.set(xlim=limits, ylim=limits, aspect="equal", xlabel=f"{what} 1", ylabel=f"{what} 2")
     axes.set_title(name, fontsize=9)
     axes.legend(fontsize=7, loc="lower right")
     return figure
@@ -87,8 +119,10 @@ def pruned(backend="jax"):
 def main():
     """Write all pictures."""
     FOLDER.mkdir(exist_ok=True)
-    for name, constraint in CONSTRAINTS.items():
-        picture(name, constraint).savefig(FOLDER / f"{name}.png", dpi=120)
+    paths = {name: constrained(constraint) for name, constraint in CONSTRAINTS.items()}
+    paths |= {name: descended(name) for name in PENALTIES}
+    for name, path in paths.items():
+        picture(name, path).savefig(FOLDER / f"{name}.png", dpi=120)
     pruned().savefig(FOLDER / "pruning.png", dpi=120)
 
 

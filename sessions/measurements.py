@@ -43,6 +43,8 @@ def benchmarks(session, backend):
             keep_output(session, python, f"benchmarks/{script}.py", script, backend, env)
         except nox.command.CommandFailed:  # the others are measured all the same
             over.append(script)
+    if "--write" in session.posargs:
+        session.run(python, "-P", "benchmarks/summary.py")
     if over:
         session.error(f"over a limit: {', '.join(over)}")
 

@@ -70,7 +70,7 @@ def plant(session, backend):
 
 @nox.session(tags=["advisory"])
 def mutation(session):
-    """Small changes of the code, by mutmut, that no golden case notices: an hour or more. Advisory.
+    """Small changes of the code, by mutmut, that no golden case notices: 40 minutes. Advisory.
 
     conformance/mutation/README.md explains those that are known.
     """

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import re
+import runpy
 import tomllib
 from collections import Counter
 
@@ -62,10 +63,11 @@ def test_every_finding_is_explained():
         assert re.search(rf"^(error|warning) {code}: |['\"]{code}['\"]", text, re.MULTILINE), code
 
 
-def test_every_constraint_is_explained_with_a_picture():
-    page = (ROOT / "docs" / "constraints.md").read_text("utf-8")
+@pytest.mark.parametrize("kind", ["constraints", "regularizers"])
+def test_every_class_is_explained_with_a_picture(kind):
+    page = (ROOT / "docs" / f"{kind}.md").read_text("utf-8")
     sections = dict(re.findall(r"^## (\w+)\n(.+?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
-    assert set(sections) == set(kn.constraints.__all__)
+    assert set(sections) == set(getattr(kn, kind).__all__)
     pages = [path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")]
     shown = {name for text in pages for name in re.findall(r"\((pictures/.+?)\)", text)}
     assert all(f"(pictures/{name}.png)" in text for name, text in sections.items())
@@ -135,6 +137,12 @@ def test_every_printed_block_is_from_a_kept_output():
             assert any(
                 output[i : i + len(lines)] == lines for output in kept for i in range(len(output))
             ), f"{page.name}: {lines[0]}"
+
+
+def test_the_page_of_benchmarks_shows_what_they_printed():
+    summary = runpy.run_path(str(ROOT / "benchmarks" / "summary.py"))
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    assert summary["filled"](page) == page, "run benchmarks/summary.py"
 
 
 def test_no_kept_output_is_stale():

@@ -145,7 +145,9 @@ def test_every_failure_has_a_report():
     named = {case for report in REPORTS for case in report.cases}
     assert named <= set(CASES)
     with (ROOT / "conformance" / "expected_failures.toml").open("rb") as file:
-        expected = {entry["id"] for entry in tomllib.load(file)["failure"]}
+        failures = tomllib.load(file)["failure"]
+    # What fails "before" a version Keras has mended since.
+    expected = {entry["id"] for entry in failures if "before" not in entry}
     assert {pattern for pattern in expected if not fnmatch.filter(named, pattern)} == set()
     page = (ROOT / "docs" / "keras-failures.md").read_text("utf-8")
     wrong = page.split("\n## Wrong\n")[1].split("\n## ")[0]

@@ -1,0 +1,130 @@
+"""The tables of docs/benchmarks.md, from the output that is kept in benchmarks/output/.
+
+    python benchmarks/summary.py
+
+`nox -s benchmarks -- --write` runs it at the end, and a test compares the page with it.
+"""
+
+import collections
+import pathlib
+import re
+import statistics
+
+ROOT = pathlib.Path(__file__).parents[1]
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def rows_of(backend, name):
+    """The rows of the table that a benchmark printed: one dictionary each, by the headings."""
+    lines = _lines(backend, name)
+    start = next(i for i, line in enumerate(lines) if line.strip().startswith("mode "))
+    split = [re.split(r"\s{2,}", line.strip()) for line in lines[start:]]
+    headings, *rows = [cells for cells in split if len(cells) == len(split[0])]
+    return [dict(zip(headings, row, strict=True)) for row in rows]
+
+
+def _lines(backend, name):
+    path = ROOT / "benchmarks" / "output" / backend / f"{name}.txt"
+    return path.read_text("utf-8").splitlines()
+
+
+def _number(cell):
+    """The number in a cell, which may have a remark behind it."""
+    return float(cell.split()[0])
+
+
+def _grouped(rows, *headings):
+    found = collections.defaultdict(list)
+    for row in rows:
+        found[tuple(row[heading] for heading in headings)].append(row)
+    return found.items()
+
+
+def _table(headings, rows):
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def norms():
+    """Norm constraints beside Keras' own."""
+    rows = []
+    for backend in BACKENDS:
+        for (mode, dtype), some in _grouped(rows_of(backend, "constraints"), "mode", "dtype"):
+            ratios = [_number(row["ours / Keras"]) for row in some]
+            slowest = max(some, key=lambda row: _number(row["ours / Keras"]))
+            least = [_number(row["ours / (w * 2)"]) for row in some]
+            rows.append(
+                (
+                    *(f"{backend}, {mode}", dtype, f"{statistics.median(ratios):.2f}"),
+                    f"{sum(ratio <= 1.15 for ratio in ratios)} of {len(ratios)}",
+                    f"{max(ratios):.2f}: {slowest['constraint']} {slowest['shape']}, "
+                    f"axis {slowest['axis']}",
+                    f"{min(least):.1f} to {max(least):.1f}",
+                )
+            )
+    headings = ("backend", "weights", "median", "rows up to 1.15", "largest", "beside `w * 2`")
+    return _table(headings, rows)
+
+
+def thresholds():
+    """The simplex and the L1 ball beside peers."""
+    rows = []
+    for backend in BACKENDS:
+        for (mode, peer), some in _grouped(rows_of(backend, "thresholds"), "mode", "peer"):
+            times = [_number(row["times"]) for row in some]
+            errors = [max(_number(row[of]) for row in some) for of in ("error, ulp", "its error")]
+            rows.append(
+                (
+                    *(f"{backend}, {mode}", peer, f"{min(times):.1f} to {max(times):.1f}"),
+                    *(f"{error:.2g}" for error in errors),
+                )
+            )
+    return _table(("backend", "peer", "times as long", "our error, ulp", "its error"), rows)
+
+
+def memory():
+    """Memory on top of a weight, in weights."""
+    rows = []
+    for backend in BACKENDS:
+        for (mode, name), some in _grouped(rows_of(backend, "memory"), "mode", "constraint"):
+            theirs = "-" if some[0]["Keras, weights"] == "-" else _range(some, "Keras, weights")
+            rows.append((f"{backend}, {mode}", name, _range(some, "ours, weights"), theirs))
+    return _table(("backend", "constraint", "ours", "Keras' own"), rows)
+
+
+def _range(rows, heading):
+    numbers = [_number(row[heading]) for row in rows]
+    return f"{min(numbers):.2f} to {max(numbers):.2f}"
+
+
+def models():
+    """What is printed about whole models and about the import, as it is."""
+    lines = []
+    for backend in BACKENDS:
+        lines += [
+            "```",
+            *_lines(backend, "whole_models"),
+            *_lines(backend, "import_time"),
+            "```",
+            "",
+        ]
+    return "\n".join(lines).rstrip()
+
+
+PLACES = {"norms": norms, "thresholds": thresholds, "memory": memory, "models": models}
+
+
+def filled(page):
+    """A page with the tables of today in their places."""
+    for name, made in PLACES.items():
+        begin, end = f"<!-- generated: {name} -->\n", "<!-- end of what is generated -->"
+        before, found, rest = page.partition(begin)
+        if not found:
+            raise ValueError(f"The page must have a place {begin.strip()}")
+        page = f"{before}{begin}\n{made()}\n\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+if __name__ == "__main__":
+    path = ROOT / "docs" / "benchmarks.md"
+    path.write_text(filled(path.read_text("utf-8")), "utf-8")
