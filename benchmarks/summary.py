@@ -99,16 +99,13 @@ def _range(rows, heading):
 
 def models():
     """What is printed about whole models and about the import, as it is."""
-    lines = []
+    blocks = []
     for backend in BACKENDS:
-        lines += [
-            "```",
-            *_lines(backend, "whole_models"),
-            *_lines(backend, "import_time"),
-            "```",
-            "",
-        ]
-    return "\n".join(lines).rstrip()
+        lines = _lines(backend, "whole_models")
+        start = next(i for i, line in enumerate(lines) if line.startswith(f"{backend}, Keras"))
+        lines = lines[start:] + _lines(backend, "import_time")[-1:]  # TensorFlow logs before
+        blocks.append("\n".join(["```", *(line.rstrip() for line in lines), "```"]))
+    return "\n\n".join(blocks)
 
 
 PLACES = {"norms": norms, "thresholds": thresholds, "memory": memory, "models": models}
