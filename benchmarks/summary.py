@@ -84,31 +84,39 @@ def thresholds():
 
 def memory():
     """Memory on top of a weight, in weights."""
-    rows = []
-    for backend in BACKENDS:
-        for (mode, name), some in _grouped(rows_of(backend, "memory"), "mode", "constraint"):
-            theirs = "-" if some[0]["Keras, weights"] == "-" else _range(some, "Keras, weights")
-            rows.append((f"{backend}, {mode}", name, _range(some, "ours, weights"), theirs))
-    return _table(("backend", "constraint", "ours", "Keras' own"), rows)
-
-
-def _range(rows, heading):
-    numbers = [_number(row[heading]) for row in rows]
-    return f"{min(numbers):.2f} to {max(numbers):.2f}"
+    columns = ("constraint", "shape", "dtype", "ours, weights", "Keras, weights")
+    rows = [
+        (f"{backend}, {row['mode']}", *(row[column].split(" above")[0] for column in columns))
+        for backend in BACKENDS
+        for row in rows_of(backend, "memory")
+    ]
+    return _table(("backend", "constraint", "shape", "weights", "ours", "Keras' own"), rows)
 
 
 def models():
-    """What is printed about whole models and about the import, as it is."""
+    """What is printed about whole models, as it is."""
     blocks = []
     for backend in BACKENDS:
         lines = _lines(backend, "whole_models")
         start = next(i for i, line in enumerate(lines) if line.startswith(f"{backend}, Keras"))
-        lines = lines[start:] + _lines(backend, "import_time")[-1:]  # TensorFlow logs before
-        blocks.append("\n".join(["```", *(line.rstrip() for line in lines), "```"]))
-    return "\n\n".join(blocks)
+        blocks.append("\n".join(["```", *(line.rstrip() for line in lines[start:]), "```"]))
+    return "\n\n".join(blocks)  # TensorFlow has logged something before
 
 
-PLACES = {"norms": norms, "thresholds": thresholds, "memory": memory, "models": models}
+def imports():
+    """What the import takes longer."""
+    printed = [_lines(backend, "import_time")[-1] for backend in BACKENDS]
+    added = [re.search(r"adds ([\d.]+) ms", line)[1] for line in printed]
+    return _table(("backend", "milliseconds"), zip(BACKENDS, added, strict=True))
+
+
+PLACES = {
+    "norms": norms,
+    "thresholds": thresholds,
+    "memory": memory,
+    "models": models,
+    "imports": imports,
+}
 
 
 def filled(page):

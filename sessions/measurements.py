@@ -43,7 +43,7 @@ def benchmarks(session, backend):
             keep_output(session, python, f"benchmarks/{script}.py", script, backend, env)
         except nox.command.CommandFailed:  # the others are measured all the same
             over.append(script)
-    if "--write" in session.posargs:
+    if "--write" in session.posargs:  # the page needs the output of every backend
         session.run(python, "-P", "benchmarks/summary.py")
     if over:
         session.error(f"over a limit: {', '.join(over)}")
@@ -68,10 +68,10 @@ def keep_output(session, python, script, name, backend, env):
     try:
         with printed.open("w", encoding="utf-8") as file:
             session.run(python, "-P", str(script), env=env, stdout=file)
-    finally:
+    finally:  # what is over a limit has been measured all the same
         session.log(f"{printed}\n{printed.read_text('utf-8')}")
-    if "--write" in session.posargs:
-        note_source(printed, ROOT / script, backend)
+        if "--write" in session.posargs:
+            note_source(printed, ROOT / script, backend)
 
 
 def note_source(output, script, backend):

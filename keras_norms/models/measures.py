@@ -15,8 +15,9 @@ from keras_norms.numerics.spectra import spectral_bound
 # The distance from 1 to the next number.
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
-# The most entries of a weight that are measured at once: 8 MiB of float32.
-PART = 2**21
+# The most entries of a weight that are measured at once: 2 MiB of float32, of which a constraint
+# makes several copies.
+PART = 2**19
 
 
 def projected(constraint, w):
