@@ -62,7 +62,7 @@ def model_parallel(case, harness):
 
 
 def _train(case, harness):
-    """The kernel after training on whole batches, which several devices can share."""
+    """A kernel, and a function that trains it on whole batches, which several devices can share."""
     layer = constrained_layer(case, harness)
     model = compiled_model(layer, harness)
     return layer.kernel, lambda: model.fit(X, Y, batch_size=len(X), epochs=4, verbose=0)
