@@ -17,7 +17,6 @@ from keras_norms.numerics.norms import (
     positive_part,
     replaced,
     rounding,
-    tensor,
     total,
 )
 
@@ -40,10 +39,11 @@ def onto_l2_ball(w, axes, radius):
     tolerance = rounding(w, axes)
     if power_of_two_near(radius) == 1:
         squares = total(w * w, axes)
-        # The square of the radius, although rounded, has the radius as its root: the factor is 1.
-        # PyTorch multiplies a number by the inverse of a tensor, which would not give exactly 1.
+        # Not every compiler divides a number by itself and gets 1: PyTorch takes the inverse of the
+        # divisor, and XLA that of the root. So the factor of a group that is inside is put in.
         inside = squares <= radius**2 * (1 + tolerance)
-        return w * (tensor(radius, w) / ops.sqrt(replaced(squares, inside, radius**2)))
+        factor = radius / ops.sqrt(replaced(squares, inside, radius**2))
+        return w * replaced(factor, inside, 1)
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
     direction, largest = _in_units_of_peak(w, axes)
     norm = l2_or_one(direction, axes)
