@@ -1,6 +1,6 @@
 """The tables of docs/benchmarks.md, from the output that is kept in benchmarks/output/.
 
-    python benchmarks/summary.py
+    python -m benchmarks.summary
 
 `nox -s benchmarks -- --write` runs it at the end, and a test compares the page with it.
 """
@@ -9,6 +9,8 @@ import collections
 import pathlib
 import re
 import statistics
+
+from conformance.matrix import filled
 
 ROOT = pathlib.Path(__file__).parents[1]
 BACKENDS = ("tensorflow", "torch", "jax")
@@ -119,17 +121,13 @@ PLACES = {
 }
 
 
-def filled(page):
+def with_tables(page):
     """A page with the tables of today in their places."""
     for name, made in PLACES.items():
-        begin, end = f"<!-- generated: {name} -->\n", "<!-- end of what is generated -->"
-        before, found, rest = page.partition(begin)
-        if not found:
-            raise ValueError(f"The page must have a place {begin.strip()}")
-        page = f"{before}{begin}\n{made()}\n\n{end}{rest.partition(end)[2]}"
+        page = filled(page, name, made() + "\n")
     return page
 
 
 if __name__ == "__main__":
     path = ROOT / "docs" / "benchmarks.md"
-    path.write_text(filled(path.read_text("utf-8")), "utf-8")
+    path.write_text(with_tables(path.read_text("utf-8")), "utf-8")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 
 import nox
 
@@ -44,7 +45,7 @@ def benchmarks(session, backend):
         except nox.command.CommandFailed:  # the others are measured all the same
             over.append(script)
     if "--write" in session.posargs:  # the page needs the output of every backend
-        session.run(python, "-P", "benchmarks/summary.py")
+        session.run(sys.executable, "-m", "benchmarks.summary", external=True)
     if over:
         session.error(f"over a limit: {', '.join(over)}")
 

@@ -142,7 +142,7 @@ def test_every_printed_block_is_from_a_kept_output():
 def test_the_page_of_benchmarks_shows_what_they_printed():
     summary = runpy.run_path(str(ROOT / "benchmarks" / "summary.py"))
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
-    assert summary["filled"](page) == page, "run benchmarks/summary.py"
+    assert summary["with_tables"](page) == page, "run `python -m benchmarks.summary`"
 
 
 def test_no_kept_output_is_stale():
