@@ -45,6 +45,11 @@ def positive_part(x):
     return ops.relu(x)
 
 
+def at_least(x, low):
+    """`max(x, low)`. NaN stays NaN."""
+    return x.clip(low) if hasattr(x, "clip") else ops.maximum(x, low)
+
+
 def _last_block(axes):
     """The axes before the last run of neighbouring ones, and that run."""
     start = len(axes) - 1
@@ -128,24 +133,34 @@ def l2(w, axes):
     """
     if has_single_entries(w, axes):
         return magnitude(w)
-    norm, is_zero = l2_or_one_and_zeros(w, axes)
-    return replaced(norm, is_zero, 0)
+    squares = total(w * w, axes)
+    return replaced(_root_or_one(squares), squares == 0, 0)
 
 
 def l2_or_one(w, axes):
     """Euclidean norm of each group, and 1 for a zero group: a safe divisor."""
-    return l2_or_one_and_zeros(w, axes)[0]
+    if has_single_entries(w, axes):
+        return up_to(ops.abs(w), 0, 1)
+    return _root_or_one(total(w * w, axes))
 
 
 def l2_or_one_and_zeros(w, axes):
     """What `l2_or_one` returns, and whether each group is zero, or its squares are."""
     if has_single_entries(w, axes):
-        is_zero = w == 0
-        return replaced(ops.abs(w), is_zero, 1), is_zero
+        return up_to(ops.abs(w), 0, 1), w == 0
     squares = total(w * w, axes)
-    is_zero = squares == 0
-    # The slope of a root is infinite at 0.
-    return ops.sqrt(replaced(squares, is_zero, 1)), is_zero
+    return _root_or_one(squares), squares == 0
+
+
+def _root_or_one(squares):
+    return ops.sqrt(up_to(squares, 0, 1))  # the slope of a root is infinite at 0
+
+
+def up_to(x, limit, number):
+    """`x` with a Python number in place of its entries up to a limit. NaN stays NaN."""
+    if hasattr(x, "masked_fill"):  # PyTorch: one pass, where a mask takes three
+        return ops.threshold(x, limit, number)
+    return replaced(x, x <= limit, number)
 
 
 def replaced(x, condition, number):

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_norms.numerics.norms import (
+    at_least,
     has_single_entries,
     l2_or_one,
     l2_or_one_and_zeros,
@@ -18,6 +19,7 @@ from keras_norms.numerics.norms import (
     replaced,
     rounding,
     total,
+    up_to,
 )
 
 
@@ -39,11 +41,12 @@ def onto_l2_ball(w, axes, radius):
     tolerance = rounding(w, axes)
     if power_of_two_near(radius) == 1:
         squares = total(w * w, axes)
-        # Not every compiler divides a number by itself and gets 1: PyTorch takes the inverse of the
-        # divisor, and XLA that of the root. So the factor of a group that is inside is put in.
-        inside = squares <= radius**2 * (1 + tolerance)
-        factor = radius / ops.sqrt(replaced(squares, inside, radius**2))
-        return w * replaced(factor, inside, 1)
+        # A group that is inside gets a norm safely below the radius, and so the divisor 1. Not every
+        # compiler divides a number by itself and gets 1: PyTorch takes the inverse of the divisor,
+        # and XLA that of the root.
+        low, high = (radius**2 * (1 + sign * tolerance) for sign in (-1, 1))
+        norm = ops.sqrt(up_to(squares, high, low))
+        return w * (1 / at_least(norm / radius, 1))
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
     direction, largest = _in_units_of_peak(w, axes)
     norm = l2_or_one(direction, axes)
@@ -113,9 +116,9 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
 
 
 def clip(norm, low, high):
-    """`norm` moved into [low, high]. `ops.clip` rounds the bounds to float32 on PyTorch."""
-    at_least_low = ops.threshold(norm, low, low)
-    return -ops.threshold(-at_least_low, -high, -high)
+    """`norm` moved into [low, high]. NaN stays NaN."""
+    # Under PyTorch, `ops.clip` rounds the bounds to float32; under JAX, it takes longer.
+    return norm.clip(low, high) if hasattr(norm, "clip") else ops.clip(norm, low, high)
 
 
 def onto_orthant(w):
