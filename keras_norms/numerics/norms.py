@@ -133,8 +133,8 @@ def l2(w, axes):
     """
     if has_single_entries(w, axes):
         return magnitude(w)
-    squares = total(w * w, axes)
-    return replaced(_root_or_one(squares), squares == 0, 0)
+    norm, is_zero = l2_or_one_and_zeros(w, axes)
+    return replaced(norm, is_zero, 0)
 
 
 def l2_or_one(w, axes):

@@ -236,7 +236,17 @@ def extreme_bounds():
         title = f"feasible weights under a bound of {bound} come back bit for bit"
         hunts = f"a factor that is not exactly 1 under {bound}"
         w = numbers(f"rounded {bound}", (3, 4), scale=0.25)
-        yield MAX_NORM.case("KN-MAXNORM-004", w, title, hunts, {"max_value": bound}, exact=True)
+        yield from _eager_and_compiled(
+            MAX_NORM, "KN-MAXNORM-004", w, title, hunts, {"max_value": bound}
+        )
+
+
+def _eager_and_compiled(subject, requirement, w, title, hunts, config):
+    """Weights that come back bit for bit, also in compiled code, which divides in another way."""
+    yield subject.case(requirement, w, title, hunts, config, exact=True)
+    title, hunts = f"{title}, compiled", f"{hunts}, compiled"
+    more = {"kind": "jit", "one_graph": True}
+    yield subject.case(requirement, w, title, hunts, config, exact=True, **more)
 
 
 def max_norm_of_other_orders():
@@ -386,6 +396,14 @@ def min_max_norm():
             f"squares that leave float32, at {size:.0e}",
             config,
             exact=True,
+        )
+    for low, high, rate in ((0.3, 1.7, 1.0), (0.3, 2.9, 0.3), (0.7, 3.7, 0.7)):
+        config = {"min_value": low, "max_value": high, "rate": rate}
+        w = equal((4, 3), mpf(9018) / 16384)  # a norm of 1.1
+        title = f"feasible weights between {low} and {high}, rate {rate}, come back bit for bit"
+        hunts = f"a factor that is not exactly 1 between {low} and {high}"
+        yield from _eager_and_compiled(
+            MIN_MAX_NORM, "KN-MINMAXNORM-002", w, title, hunts, config
         )
     w = of((2, 1), [3 * 2.0**100, 2.0**102])
     config = {"min_value": 1e20, "max_value": 1e25, "rate": 0.5}
