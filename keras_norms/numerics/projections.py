@@ -41,9 +41,9 @@ def onto_l2_ball(w, axes, radius):
     tolerance = rounding(w, axes)
     if power_of_two_near(radius) == 1:
         squares = total(w * w, axes)
-        # A group that is inside gets a norm safely below the radius, and so the divisor 1. Not every
-        # compiler divides a number by itself and gets 1: PyTorch takes the inverse of the divisor,
-        # and XLA that of the root.
+        # A group that is inside gets a norm safely below the radius, and so the divisor 1. Not
+        # every compiler divides a number by itself and gets 1: PyTorch takes the inverse of the
+        # divisor, and XLA that of the root.
         low, high = (radius**2 * (1 + sign * tolerance) for sign in (-1, 1))
         norm = ops.sqrt(up_to(squares, high, low))
         return w * (1 / at_least(norm / radius, 1))

@@ -402,9 +402,7 @@ def min_max_norm():
         w = equal((4, 3), mpf(9018) / 16384)  # a norm of 1.1
         title = f"feasible weights between {low} and {high}, rate {rate}, come back bit for bit"
         hunts = f"a factor that is not exactly 1 between {low} and {high}"
-        yield from _eager_and_compiled(
-            MIN_MAX_NORM, "KN-MINMAXNORM-002", w, title, hunts, config
-        )
+        yield from _eager_and_compiled(MIN_MAX_NORM, "KN-MINMAXNORM-002", w, title, hunts, config)
     w = of((2, 1), [3 * 2.0**100, 2.0**102])
     config = {"min_value": 1e20, "max_value": 1e25, "rate": 0.5}
     hunts = "squares that overflow"
