@@ -85,14 +85,18 @@ def tests(session, backend):
     found = "importlib.util.find_spec('keras_norms').origin"
     code = f"import importlib.util; assert 'site-packages' in {found}, {found}"
     session.run(python, "-P", "-c", code)
-    testing(session, backend, python, env)
+    testing(session, backend, python, env, *documentation())
+
+
+def documentation():
+    """The arguments with which pytest also runs the examples of modules and pages."""
+    pages = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
+    return ["--doctest-modules", "--doctest-glob=*.md", "--pyargs", "keras_norms", *pages]
 
 
 @timed
-def testing(session, backend, python, env):
-    """Run pytest: by default the unit tests and the examples of modules and pages."""
-    pages = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
-    examples = ["--doctest-modules", "--doctest-glob=*.md", "--pyargs", "keras_norms", *pages]
+def testing(session, backend, python, env, *more):
+    """Run pytest: by default the unit tests, with more arguments."""
     if backend == "jax":
         # XLA optimizes for trainings that are longer than these, and most of the time goes there.
         # The golden cases run as XLA compiles by default.
@@ -100,7 +104,7 @@ def testing(session, backend, python, env):
         env = env | {"XLA_FLAGS": " ".join(flags)}
     # One process per core, which take what is left from each other: some tests train for long.
     spread = ["-n", "auto", "--dist", "worksteal"]
-    chosen = session.posargs or ["tests", *examples, *spread]
+    chosen = session.posargs or ["tests", *more, *spread]
     session.run(python, "-P", "-m", "pytest", "-q", *chosen, env=env)
 
 
@@ -108,7 +112,17 @@ def testing(session, backend, python, env):
 def tests_python(session):
     """The unit tests on JAX under the newest Python that all backends support."""
     install_with_wheel(session, "demo,plot,conformance,jax", "-c", "pins.txt", *groups("test"))
-    testing(session, "jax", "python", variables("jax"))
+    testing(session, "jax", "python", variables("jax"), *documentation())
+
+
+@nox.session(name="tests-older-keras", venv_backend="none", requires=["wheel"])
+def tests_older_keras(session):
+    """The unit tests on PyTorch under the oldest Keras. What must fail there is marked so."""
+    column = "torch-keras3.10"
+    python = python_with(session, column)
+    # The wheel of such a Keras does not carry Keras' own tests.
+    left_out = ("--ignore", "tests/test_keras_tests.py")
+    testing(session, "torch", python, variables("torch"), *left_out)
 
 
 @nox.session(venv_backend="none", requires=["wheel"])

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from older_keras import TAKES_NO_FUNCTION, fails_before
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, quietly, unit_norms
 
 import keras_norms as kn
@@ -265,6 +266,7 @@ def test_a_weight_that_is_not_finite():
         kn.constrain(model, kn.MaxNorm())
 
 
+@fails_before((3, 15), TAKES_NO_FUNCTION)
 def test_project_enforces_exactly_even_what_a_step_only_approaches():
     model = BUILDERS["sequential"]()
     for variable in kernels(model).values():

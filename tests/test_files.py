@@ -7,6 +7,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from older_keras import TAKES_NO_FUNCTION, fails_before
 from whole_models import BUILDERS, L, batch, fit, kernels, quietly
 
 import keras_norms as kn
@@ -149,6 +150,7 @@ def halved(w):
     return w * 0.5
 
 
+@fails_before((3, 15), TAKES_NO_FUNCTION)
 def test_what_cannot_be_loaded_is_refused():
     model = BUILDERS["sequential"]()
     quietly(kn.constrain, model, halved, where="kernel", axis="own")

@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from older_keras import TAKES_NO_FUNCTION, fails_before
 from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, quietly
 
@@ -107,6 +108,7 @@ def half(w):
     return w * 0.5
 
 
+@fails_before((3, 15), TAKES_NO_FUNCTION)
 def test_what_keras_cannot_load_by_itself_is_not_called_saved():
     model = BUILDERS["sequential"]()
     changes = quietly(kn.constrain, model, half, where="kernel", axis="own")

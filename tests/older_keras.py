@@ -1,0 +1,23 @@
+"""What an older Keras cannot do: tests that must fail there, each with the reason."""
+
+import keras
+import pytest
+
+_VERSION = tuple(int(part) for part in keras.__version__.split(".")[:2])
+
+
+def fails_before(version, reason, backend=None):
+    """A mark for a test that fails if Keras is older than a version, and passes from it on.
+
+    Args:
+        version: The first version with which the test passes, such as (3, 14).
+        reason: What the older Keras does.
+        backend: The only backend on which the test fails; by default, it does on all.
+    """
+    is_here = backend in (None, keras.backend.backend())
+    return pytest.mark.xfail(is_here and version > _VERSION, reason=reason, strict=True)
+
+
+TAKES_NO_FUNCTION = "Keras takes no function as the constraint of a variable"
+CANNOT_BE_TRACED = "TorchDynamo of PyTorch 2.13 cannot trace the operations of Keras"
+READS_NO_NEWER_FILE = "Keras knows no `quantization_config`, which the file has"
