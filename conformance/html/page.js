@@ -185,7 +185,9 @@ function start(data) {
     const requirements = new Set(cases.map((each) => each.requirement));
     document.getElementById("count").textContent =
       `${cases.length} cases of ${requirements.size} requirements, in ${columns.length} columns`;
-    history.replaceState(null, "", `#${new URLSearchParams(Object.entries(filter).filter(([, value]) => value))}`);
+    // Every version is a choice too: an address without one means the newest.
+    const kept = Object.entries(filter).filter(([name, value]) => value || name === "keras");
+    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
   }
 
   /** Filters as the address says, else those that fit one screen: the newest Keras. */

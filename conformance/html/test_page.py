@@ -206,6 +206,13 @@ def test_a_search_finds_a_requirement_and_its_words(open_page):
     assert shown(again) == shown(page)
 
 
+def test_the_address_keeps_that_every_version_is_shown(open_page):
+    page = open_page()
+    choose(page, "keras", "")
+    again = open_page(address=page.evaluate("location.hash"))
+    in_order(again, COLUMNS)
+
+
 def test_a_cell_opens_to_its_cases_and_closes(open_page):
     page = open_page()
     page.get_by_label("Search").fill("KN-MAXNORM-005")
