@@ -19,5 +19,9 @@ def fails_before(version, reason, backend=None):
 
 
 TAKES_NO_FUNCTION = "Keras takes no function as the constraint of a variable"
+REFUSES_THE_WRONG_KIND = "Keras refuses the model itself, so there is nothing to find"
+WARNS_OF_A_CACHE = "TorchDynamo of PyTorch 2.13 warns of a cache of Keras that it passes over"
 CANNOT_BE_TRACED = "TorchDynamo of PyTorch 2.13 cannot trace the operations of Keras"
+HAS_NO_SUCH_LAYER = "Keras has no ReversibleEmbedding"
+HOLDS_NO_MODULE = "no config holds a module of PyTorch, so what follows it is lost as well"
 READS_NO_NEWER_FILE = "Keras knows no `quantization_config`, which the file has"

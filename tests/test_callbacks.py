@@ -5,6 +5,7 @@ import csv
 import keras
 import numpy as np
 import pytest
+from older_keras import TAKES_NO_FUNCTION, fails_before
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
@@ -217,7 +218,7 @@ def test_history_has_norms_shares_and_penalties(tmp_path):
         (kn.UnitNorm(), 2.0, 1.0),
         (kn.MinMaxNorm(0.1, 5.0), 1.0, 0.0),
         (kn.NonNeg(), 1.0, 0.0),
-        (lambda w: w, 2.0, 0.0),
+        pytest.param(*(lambda w: w, 2.0, 0.0), marks=fails_before((3, 15), TAKES_NO_FUNCTION)),
     ],
 )
 def test_share_of_groups_on_their_bound(constraint, factor, share):
