@@ -10,7 +10,7 @@ from keras import ops
 from older_keras import CANNOT_BE_TRACED, WARNS_OF_A_CACHE, fails_before
 
 import keras_norms as kn
-from keras_norms.numerics.norms import rounding, total
+from keras_norms.numerics.norms import l2, rounding, total
 from keras_norms.testing.backends import compiled, gradient
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
@@ -110,6 +110,15 @@ def test_feasible_weights_stay_bit_for_bit_eager_and_compiled(make, bound):
     constraint, given = make(bound), ops.convert_to_tensor(w)
     for call in (constraint, compiled(constraint, one_graph=False)):
         np.testing.assert_array_equal(ops.convert_to_numpy(call(given)), w)
+
+
+@pytest.mark.parametrize("size", [1e-18, 1e-16, 1e16, 1e18])
+def test_norms_far_from_1_are_exact(size):
+    """As far as the docstrings promise."""
+    w = tensor([[0.6 * size], [0.8 * size]])
+    for constraint in (kn.UnitNorm(), kn.MinMaxNorm(1.0, 1.0)):
+        np.testing.assert_allclose(numpy(constraint(w)), [[0.6], [0.8]], rtol=4 * EPS["float32"])
+    np.testing.assert_allclose(numpy(l2(w, (0,))), [[size]], rtol=4 * EPS["float32"])
 
 
 @UNTRACEABLE
