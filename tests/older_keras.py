@@ -7,10 +7,11 @@ _VERSION = tuple(int(part) for part in keras.__version__.split(".")[:2])
 
 
 def fails_before(version, reason, backend=None):
-    """A mark for a test that fails if Keras is older than a version, and passes from it on.
+    """A mark for a test that fails with the oldest Keras, and passes from a version on.
 
     Args:
-        version: The first version with which the test passes, such as (3, 14).
+        version: A version with which the test passes, such as (3, 14). Of those between it and the
+            oldest that is supported, some may pass as well: they have not run.
         reason: What the older Keras does.
         backend: The only backend on which the test fails; by default, it does on all.
     """
@@ -22,6 +23,7 @@ TAKES_NO_FUNCTION = "Keras takes no function as the constraint of a variable"
 REFUSES_THE_WRONG_KIND = "Keras refuses the model itself, so there is nothing to find"
 WARNS_OF_A_CACHE = "TorchDynamo of PyTorch 2.13 warns of a cache of Keras that it passes over"
 CANNOT_BE_TRACED = "TorchDynamo of PyTorch 2.13 cannot trace the operations of Keras"
+WARNS_OF_ITSELF = "Keras warns that its transposed convolution differs between backends"
 HAS_NO_SUCH_LAYER = "Keras has no ReversibleEmbedding"
 HOLDS_NO_MODULE = "no config holds a module of PyTorch, so what follows it is lost as well"
 READS_NO_NEWER_FILE = "Keras knows no `quantization_config`, which the file has"

@@ -31,10 +31,7 @@ def found(model):
 def parameters(names):
     """Names of traps. An older Keras refuses some of these itself."""
     refused = fails_before((3, 15), REFUSES_THE_WRONG_KIND)
-    return [
-        pytest.param(name, marks=refused) if name.startswith("wrong-kind") else name
-        for name in names
-    ]
+    return [pytest.param(n, marks=refused if n.startswith("wrong-kind") else ()) for n in names]
 
 
 @pytest.mark.parametrize("name", parameters(TRAPS))
