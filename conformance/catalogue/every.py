@@ -21,6 +21,13 @@ SAME_PENALTY = (
     "the subgradient of least norm",
 )
 
+# Titles, configs and bugs that several families have.
+DEFAULT_AXIS = "default axis: one norm per Dense unit, not one for the whole matrix"
+PER_FILTER = "per-filter axis: [0, 1, 2] on a Conv2D kernel is one norm per filter"
+WHOLE_MATRIX, KERAS_DEFAULT = "a norm of the whole matrix", "axis=0, Keras' default"
+IN_FLOAT16, EPSILON = "4096 entries of 8 in float16", "an epsilon in the denominator"
+FILTERS = {"axis": [0, 1, 2]}
+
 
 def breadth(subject, requirement, config):
     """Every form of axis on every rank, in every dtype. What loops has fewer, for it is slow."""
@@ -167,3 +174,11 @@ def bad_bounds(subject, requirement, argument):
         yield subject.raises(requirement, title, {"axis": axis}, ["Received: axis="], given_w)
     title = "axis=[0, 0] is refused"
     yield subject.raises(requirement, title, {"axis": [0, 0]}, ["Received: axis=[0, 0]"], w)
+
+
+def bit_for_bit(subject, requirement, w, title, hunts, config):
+    """Weights that come back bit for bit, also in compiled code, which divides in another way."""
+    yield subject.case(requirement, w, title, hunts, config, exact=True)
+    title, hunts = f"{title}, compiled", f"{hunts}, compiled"
+    more = {"kind": "jit", "one_graph": True}
+    yield subject.case(requirement, w, title, hunts, config, exact=True, **more)

@@ -4,7 +4,7 @@ import dataclasses
 
 from conformance.catalogue.build import Subject, exactly
 from conformance.catalogue.build_models import layer, max_norm, model_of
-from conformance.catalogue.constraints.norms import MAX_NORM
+from conformance.catalogue.constraints.max_norm import MAX_NORM
 from conformance.catalogue.inputs import numbers
 from conformance.oracles.exact import groups
 from conformance.oracles.models import INSIDE

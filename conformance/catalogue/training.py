@@ -1,6 +1,7 @@
 """The cases of where Keras applies constraints and penalties, one per way of training."""
 
-from conformance.catalogue.constraints.norms import MAX_NORM, MIN_MAX_NORM
+from conformance.catalogue.constraints.max_norm import MAX_NORM
+from conformance.catalogue.constraints.norms import MIN_MAX_NORM
 from conformance.catalogue.constraints.sparsity import FIXED_MASK, SPARSE, SPARSE_NM
 from conformance.catalogue.constraints.spectra import CLIP, ORTHOGONAL
 from conformance.catalogue.regularizers.norms import L2

@@ -5,7 +5,8 @@ import functools
 
 from conformance.catalogue.build import Subject, members, oracles
 from conformance.catalogue.constraints.entries import NON_NEG
-from conformance.catalogue.constraints.norms import MAX_NORM, MIN_MAX_NORM
+from conformance.catalogue.constraints.max_norm import MAX_NORM
+from conformance.catalogue.constraints.norms import MIN_MAX_NORM
 from conformance.catalogue.every import SAME_WITHOUT_SLOPE, manners
 from conformance.catalogue.inputs import BITS, SHAPES, numbers
 from conformance.oracles.constraints.chain import chain as oracle
