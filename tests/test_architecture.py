@@ -23,6 +23,8 @@ ORDER = [
     "numerics.precision",
     "numerics.groups",
     "numerics.loops",
+    "numerics.entries",
+    "numerics.sums",
     "numerics.norms",
     "numerics.projections",
     "numerics.thresholds",

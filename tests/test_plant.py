@@ -34,7 +34,7 @@ def test_a_bug_must_be_found_unless_it_changes_no_result(found_by, lives, right)
 
 
 def test_the_copy_is_changed_and_the_project_is_not(tmp_path, monkeypatch):
-    module = "keras_norms/numerics/norms.py"
+    module = "keras_norms/numerics/sums.py"
     before = (ROOT / module).read_text("utf-8")
     seen = []
 

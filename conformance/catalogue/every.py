@@ -1,6 +1,8 @@
 """What must hold for every constraint or penalty, whatever it computes."""
 
-from conformance.catalogue.inputs import AXES, BITS, HALF, SOME_AXES, numbers, of
+from mpmath import mpf
+
+from conformance.catalogue.inputs import AXES, BITS, HALF, SOME_AXES, equal, numbers, of
 
 # Requirements that several families have, each a text and its source.
 EVERY_AXIS = (
@@ -174,6 +176,15 @@ def bad_bounds(subject, requirement, argument):
         yield subject.raises(requirement, title, {"axis": axis}, ["Received: axis="], given_w)
     title = "axis=[0, 0] is refused"
     yield subject.raises(requirement, title, {"axis": [0, 0]}, ["Received: axis=[0, 0]"], w)
+
+
+def long_sums(subject, requirement, config):
+    """Penalties on many equal weights, the sums of which round, in eager and in compiled code."""
+    for shape in ((512, 512), (10007, 3), (2, 65536), (262147,)):
+        for kind, more in (("forward", {}), ("jit", {"one_graph": True})):
+            w, title = equal(shape, mpf(9018) / 8192), f"many equal weights, shape {shape}"
+            hunts = f"a sum of one term after another: {kind} {shape}"
+            yield subject.case(requirement, w, title, hunts, config, kind=kind, **more)
 
 
 def bit_for_bit(subject, requirement, w, title, hunts, config):

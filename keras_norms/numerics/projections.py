@@ -10,17 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.numerics.norms import (
-    at_least,
-    has_single_entries,
-    l2_or_one,
-    l2_or_one_and_zeros,
-    positive_part,
-    replaced,
-    rounding,
-    total,
-    up_to,
-)
+from keras_norms.numerics.entries import at_least, clip, positive_part, replaced, up_to
+from keras_norms.numerics.norms import has_single_entries, l2_or_one, l2_or_one_and_zeros
+from keras_norms.numerics.sums import rounding, total
 
 
 def onto_l2_ball(w, axes, radius):
@@ -113,12 +105,6 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         # For a feasible group this is (1 - rate) + rate, which rounds to 1 whatever the rate.
         factor = (1 - rate) + rate * factor
     return w * factor
-
-
-def clip(norm, low, high):
-    """`norm` moved into [low, high]. NaN stays NaN."""
-    # Under PyTorch, `ops.clip` rounds the bounds to float32; under JAX, it takes longer.
-    return norm.clip(low, high) if hasattr(norm, "clip") else ops.clip(norm, low, high)
 
 
 def onto_orthant(w):

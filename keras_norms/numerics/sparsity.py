@@ -11,9 +11,10 @@ import math
 import keras
 from keras import ops
 
+from keras_norms.numerics.entries import replaced
 from keras_norms.numerics.groups import as_rows, from_rows, map_parts
 from keras_norms.numerics.loops import choose, repeat_while
-from keras_norms.numerics.norms import l2, replaced
+from keras_norms.numerics.norms import l2
 
 # For each dtype: the smallest normal number, steps of the exponent that lead from there to every
 # power of two and to infinity, and the binary digits after the first.

@@ -4,9 +4,10 @@ import math
 
 from keras import ops
 
+from keras_norms.numerics.entries import replaced
 from keras_norms.numerics.groups import as_rows
 from keras_norms.numerics.loops import repeat_while
-from keras_norms.numerics.norms import l2, l2_or_one, replaced
+from keras_norms.numerics.norms import l2, l2_or_one
 
 # By default, the spectral bound exceeds the largest singular value by at most this part of it.
 BOUND_EXCESS = 1e-3

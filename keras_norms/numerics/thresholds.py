@@ -12,10 +12,11 @@ import math
 
 from keras import ops
 
+from keras_norms.numerics.entries import positive_part
 from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.loops import repeat_while
-from keras_norms.numerics.norms import positive_part, rounding, total
 from keras_norms.numerics.projections import power_of_two_near
+from keras_norms.numerics.sums import rounding, total
 
 # Far more than Newton needs: 5 to 12 steps on random weights, 30 on the worst that we could build.
 _MOST_STEPS = 100

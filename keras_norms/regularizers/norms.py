@@ -6,18 +6,19 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_norms.numerics.norms import magnitude
+from keras_norms.numerics.entries import magnitude
+from keras_norms.numerics.sums import total_of_all
 from keras_norms.regularizers.base import Regularizer, factor
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
 
 def _l1(x):
-    return ops.sum(magnitude(x))
+    return total_of_all(magnitude(x))
 
 
 def _l2(x):
-    return ops.sum(x * x)
+    return total_of_all(x * x)
 
 
 def _times(factor, norm, x):

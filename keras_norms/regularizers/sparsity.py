@@ -8,8 +8,10 @@ import keras
 from keras import ops
 
 from keras_norms.config import fraction, nonnegative, parameter
+from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, axis_of
-from keras_norms.numerics.norms import l2, l2_or_one, magnitude, total
+from keras_norms.numerics.norms import l2, l2_or_one
+from keras_norms.numerics.sums import count, mean, total, total_of_all
 from keras_norms.regularizers.activities import ActivityRegularizer
 from keras_norms.regularizers.base import Regularizer
 
@@ -65,8 +67,8 @@ class GroupLasso(Regularizer):
     def compute_penalty(self, x):
         """The sum of the norms of the groups, times the factor."""
         axes = self.axes_for(x)
-        size = math.prod([x.shape[a] for a in axes]) if self.size_scaled else 1
-        return self.factor * math.sqrt(size) * ops.sum(l2(x, axes))
+        size = count(x, axes) if self.size_scaled else 1
+        return self.factor * total_of_all(l2(x, axes)) * size**0.5
 
 
 @_registered
@@ -103,7 +105,7 @@ class Hoyer(Regularizer):
         """The squared ratio of two norms of each group, summed, times the factor."""
         axes = self.axes_for(x)
         ratio = total(magnitude(x), axes) / l2_or_one(x, axes)
-        return self.factor * ops.sum(ratio * ratio)
+        return self.factor * total_of_all(ratio * ratio)
 
 
 def _rate(name, value):
@@ -160,8 +162,7 @@ class KLSparsity(ActivityRegularizer):
 
     def compute_penalty(self, x):
         """The divergence of each unit's mean activation from `rho`, summed, times the factor."""
-        others = tuple(range(len(x.shape) - 1))
-        means = ops.clip(ops.mean(x, axis=others) if others else x, _LEAST, 1 - _LEAST)
+        means = ops.clip(mean(x, tuple(range(len(x.shape) - 1))), _LEAST, 1 - _LEAST)
         on = self.rho * (math.log(self.rho) - ops.log(means))
         off = (1 - self.rho) * (math.log1p(-self.rho) - ops.log1p(-means))
-        return self.factor * ops.sum(on + off)
+        return self.factor * total_of_all(on + off)

@@ -8,9 +8,11 @@ import keras
 from keras import ops
 
 from keras_norms.config import nonnegative, parameter
+from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, as_rows, axis_of
-from keras_norms.numerics.norms import l2_or_one, magnitude
+from keras_norms.numerics.norms import l2_or_one
 from keras_norms.numerics.spectra import gram, smooth_spectral_bound
+from keras_norms.numerics.sums import total_of_all
 from keras_norms.regularizers.base import Regularizer
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -98,7 +100,7 @@ class OrthogonalRegularizer(Regularizer):
         vectors = vectors / l2_or_one(vectors, (1,))
         cosines = vectors @ ops.transpose(vectors)  # `ops.matmul` rounds float64 on PyTorch
         pairs = magnitude(cosines * (1 - ops.eye(count, dtype=x.dtype)))
-        return self.factor * (ops.sum(pairs) / (count * (count - 1)))
+        return self.factor * (total_of_all(pairs) / (count * (count - 1)))
 
 
 # The names in the paper, and ours, which say what is summed.
@@ -198,7 +200,7 @@ class SoftOrthogonalRegularizer(Regularizer):
             return self.factor * ops.amax(magnitude(off))
         smaller = gram(rows) - ops.eye(min(groups, size), dtype=x.dtype)
         # The larger Gram matrix has the same eigenvalues, and zeros, each of which is 1 off.
-        distance = ops.sum(smaller * smaller)
+        distance = total_of_all(smaller * smaller)
         if self.mode == "double":
             return self.factor * (2 * distance + abs(groups - size))
         return self.factor * (distance + max(groups - size, 0))

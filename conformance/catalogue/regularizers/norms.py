@@ -1,7 +1,7 @@
 """The cases of the penalties on norms."""
 
 from conformance.catalogue.build import Subject
-from conformance.catalogue.every import SAME_PENALTY, manners
+from conformance.catalogue.every import SAME_PENALTY, long_sums, manners
 from conformance.catalogue.inputs import BITS, SHAPES, equal, numbers
 from conformance.oracles.regularizers import norms
 
@@ -17,13 +17,16 @@ FACTORS = (
     "factors are kept as they are given, and bad ones are refused; sums do not overflow float16",
     "Keras rounds L1's factor to float32",
 )
+LONG = ("penalties on many weights are as exact as on few", "XLA adds one term after another")
 REQUIREMENTS = {
     "KN-L1-001": DEFINITION,
     "KN-L1-002": SAME_PENALTY,
     "KN-L1-003": FACTORS,
+    "KN-L1-004": LONG,
     "KN-L2-001": DEFINITION,
     "KN-L2-002": SAME_PENALTY,
     "KN-L2-003": FACTORS,
+    "KN-L2-004": LONG,
     "KN-L1L2-001": DEFINITION,
     "KN-L1L2-002": SAME_PENALTY,
     "KN-L1L2-003": (
@@ -36,8 +39,10 @@ REQUIREMENTS = {
 def case_files():
     yield L1.file("forward", penalty(L1, "KN-L1", {"l1": 0.5}))
     yield L1.file("exactness", exactness(L1, "KN-L1-003", "l1", 20000))
+    yield L1.file("long", long_sums(L1, "KN-L1-004", {"l1": 0.5}))
     yield L2.file("forward", penalty(L2, "KN-L2", {"l2": 0.5}))
     yield L2.file("exactness", exactness(L2, "KN-L2-003", "l2", 4096))
+    yield L2.file("long", long_sums(L2, "KN-L2-004", {"l2": 0.5}))
     yield L1L2.file("forward", penalty(L1L2, "KN-L1L2", {"l1": 0.25, "l2": 0.5}))
     yield L1L2.file("names", names())
 

@@ -3,7 +3,7 @@
 from mpmath import mpf
 
 from conformance.catalogue.build import Subject, exactly, given
-from conformance.catalogue.every import EVERY_AXIS, SAME_PENALTY, breadth, manners
+from conformance.catalogue.every import EVERY_AXIS, SAME_PENALTY, breadth, long_sums, manners
 from conformance.catalogue.inputs import equal, numbers, of
 from conformance.oracles import layers
 from conformance.oracles.exact import Tensor
@@ -22,6 +22,10 @@ REQUIREMENTS = {
     "KN-GROUPLASSO-003": SAME_PENALTY,
     "KN-GROUPLASSO-004": ("a zero group has gradient 0", "the subgradient of least norm"),
     "KN-GROUPLASSO-005": ("a bad factor, axis or flag is refused", "Keras' voice"),
+    "KN-GROUPLASSO-006": (
+        "penalties on many groups are as exact as on few",
+        "XLA adds one term after another",
+    ),
     "KN-HOYER-001": (
         "the penalty is the squared ratio of the L1 norm to the L2 norm, from 1 to n, whatever the "
         "size of the entries",
@@ -46,6 +50,7 @@ REQUIREMENTS = {
 
 def case_files():
     yield GROUP_LASSO.file("forward", group_lasso())
+    yield GROUP_LASSO.file("long", long_sums(GROUP_LASSO, "KN-GROUPLASSO-006", {"factor": 0.5}))
     yield HOYER.file("forward", hoyer())
     yield KL_SPARSITY.file("activity", kl_sparsity())
 
