@@ -13,7 +13,13 @@ def by_name(*classes):
 
 
 def _snake_case(name):
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+
+
+def _names(classes):
+    """One name of each class, the one of several words."""
+    return sorted({_snake_case(cls.__name__) for cls in classes.values()})
 
 
 def from_config(config, classes, custom_objects=None):
@@ -46,7 +52,7 @@ def find_setting(identifier, classes, kind):
     elif isinstance(identifier, str):
         if identifier not in classes:
             raise ValueError(
-                f"Unknown {kind}; known names are {', '.join(sorted(classes))}. "
+                f"Unknown {kind}; known names are {', '.join(_names(classes))}. "
                 f"Received: {identifier!r}"
             )
         identifier = classes[identifier]

@@ -42,12 +42,15 @@ def children_of(layer):
 
 
 def trainable_variables_of(layer):
-    """A layer's own variables that were created trainable, whether the layer is frozen now or not.
+    """A layer's own variables that are trainable, or were created so and are frozen now.
 
     The public `trainable_variables` is empty for a frozen layer, and includes those of enclosed
-    layers. Without this, frozen weights would not be found.
+    layers. Without this, frozen weights would not be found. The scales of "float8" are trainable in
+    name only: their gradient is their next value.
     """
-    return layer._trainable_variables
+    thawed = [v for v in layer._non_trainable_variables if v.trainable]
+    found = [*layer._trainable_variables, *thawed]
+    return [v for v in found if not getattr(v, "overwrite_with_gradient", False)]
 
 
 def activity_losses_of(layer):

@@ -14,14 +14,6 @@ import numpy as np
 from keras_norms.config import Configured
 from keras_norms.numerics.groups import Axis, axes_of_layout, canonical_axes
 
-# Former names of the methods that a subclass overrides. A method with one would never be called.
-_FORMER_NAMES = {
-    "_project": "compute_projection",
-    "_step": "compute_step",
-    "_distance": "compute_excess",
-    "_penalty": "compute_penalty",
-}
-
 
 class Setting(Configured):
     """Base class of constraints and regularizers: groups, members, and what `audit` shows.
@@ -32,15 +24,6 @@ class Setting(Configured):
     """
 
     axis: Any = ()
-
-    def __init_subclass__(cls, **arguments):
-        super().__init_subclass__(**arguments)
-        for former, name in _FORMER_NAMES.items():
-            if former in vars(cls):
-                raise TypeError(
-                    f"`{former}` is called `{name}` now, and is public: rename the method. "
-                    f"Received: {cls.__name__}.{former}"
-                )
 
     @classmethod
     def examples(cls) -> list[Any]:
@@ -162,6 +145,16 @@ class Several(Setting):
     def group_axes(self, rank: int) -> tuple[int, ...]:
         """The axes inside the smallest group that holds a group of each member."""
         return tuple(sorted({a for m in self._settings() for a in m.group_axes(rank)}))
+
+    def axes_for(self, w: Any) -> tuple[int, ...]:
+        """The axes inside that group.
+
+        Raises:
+            ValueError: If the weights do not fit a member.
+        """
+        for each in self._settings():
+            each.axes_for(w)
+        return super().axes_for(w)
 
     def along(self, axis: Axis) -> Self:
         """A copy with other axes inside a group, in each member that has groups."""

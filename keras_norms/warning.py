@@ -1,5 +1,8 @@
 """The category of the package's warnings, so that they can be filtered by themselves."""
 
+import inspect
+import warnings
+
 
 class KerasNormsWarning(UserWarning):
     """A setting that does not do all that it seems to do: weights left out, or settings lost.
@@ -9,3 +12,11 @@ class KerasNormsWarning(UserWarning):
     >>> warnings.simplefilter("error", kn.KerasNormsWarning)  # stop at each of them
     >>> warnings.simplefilter("default", kn.KerasNormsWarning)
     """
+
+
+def warn(message):
+    """Warn at the line outside of the package that called it, however deep the call is."""
+    frame, level = inspect.currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == "keras_norms":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, KerasNormsWarning, stacklevel=level)

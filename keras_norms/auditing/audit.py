@@ -14,13 +14,19 @@ from keras_norms.auditing.model_findings import MODEL_CHECKS, not_saved
 from keras_norms.auditing.weight_findings import cannot_apply, findings_of, wrong_kind
 from keras_norms.keras_internals import activity_losses_of
 from keras_norms.models.describe import drop_in_of
-from keras_norms.models.measures import largest_singular_value, norms_of, worst_excess
+from keras_norms.models.measures import (
+    columns_of,
+    largest_singular_value,
+    norms_of,
+    penalty_in_loss,
+    worst_excess,
+)
 from keras_norms.models.operators import CONVOLUTIONS, conv_spectral_bound
 from keras_norms.models.penalties import activity_path, penalties_of
 from keras_norms.models.weights import contents_of
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class WeightReport:
     """One weight of an audited model.
 
@@ -51,7 +57,7 @@ class WeightReport:
     columns: dict[str, float]
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """What `audit` finds. It prints as tables, and notebooks show them as HTML.
 
@@ -193,12 +199,12 @@ def _report(weight, spectra):
     broken = list(wrong_kind(weight))
     measured = {"constraint": None, "regularizer": None}
     columns: dict[str, float] = {}
-    for kind, measure in (("constraint", _excess), ("regularizer", _penalty)):
+    for kind, measure in (("constraint", _excess), ("regularizer", penalty_in_loss)):
         if broken:
             break
         try:
             measured[kind] = measure(variable)
-            columns |= _columns(drop_in_of(getattr(variable, kind)), variable)
+            columns |= columns_of(drop_in_of(getattr(variable, kind)), variable)
         except Exception as error:  # of a function of the user's, or an axis that is not there
             broken = [cannot_apply(weight, kind, error)]
     if spectra and weight.is_kernel and not is_quantized:
@@ -229,18 +235,6 @@ def _excess(variable):
     if variable.constraint is None:
         return None
     return worst_excess(variable.constraint, variable)
-
-
-def _penalty(variable):
-    if variable.regularizer is None or not variable.trainable:  # Keras leaves it out
-        return None
-    return float(ops.convert_to_numpy(variable.regularizer(variable)))
-
-
-def _columns(setting, variable):
-    if not hasattr(setting, "audit_columns"):
-        return {}
-    return {heading: float(value) for heading, value in setting.audit_columns(variable).items()}
 
 
 def _on_data(contents, x, y):

@@ -1,6 +1,6 @@
 """Findings about a model as a whole: its training loop, its optimizer, and its config."""
 
-from keras import layers
+from keras import layers, ops
 
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_as_it_is
@@ -77,7 +77,7 @@ def _enclose(model):
 def averages(contents):
     """A moving average is outside the set, because Keras takes it before the constraint."""
     optimizer = getattr(contents.model, "optimizer", None)
-    if optimizer is None or int(optimizer.iterations) == 0:  # no average is taken yet
+    if optimizer is None or ops.convert_to_numpy(optimizer.iterations) == 0:  # none is taken yet
         return
     for variable, average in averages_in(optimizer):
         if variable.constraint is None:
@@ -161,4 +161,16 @@ def _is_another(weight, kind):
     return held not in ([], [None], [setting])
 
 
-MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate)
+def not_built(contents):
+    """A layer was never called, so its weights do not exist."""
+    for layer in contents.unbuilt:
+        yield Finding(
+            "not-built",
+            "warning",
+            layer.path or layer.name,
+            f"this {type(layer).__name__} was never called, so it has no weights to look at",
+            "# call the model so that it uses this layer, then set and audit again",
+        )
+
+
+MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate, not_built)

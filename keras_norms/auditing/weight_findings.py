@@ -60,7 +60,7 @@ def _several(number, noun):
 def _count(shape, axes):
     """How many groups there are, and how many weights in each."""
     size = int(np.prod([shape[a] for a in axes]))
-    return int(np.prod(shape)) // size, size
+    return int(np.prod(shape)) // max(size, 1), size
 
 
 def not_applied(weight):

@@ -70,6 +70,11 @@ class Chain(Several, Constraint):
         return any(each.keeps_zero_groups for each in self.constraints)
 
     @property
+    def inexactness(self):
+        """What those of its members sum up to."""
+        return sum(each.inexactness for each in self.constraints)
+
+    @property
     def norm_bounds(self):
         """The bounds of the last set, in which the weights end."""
         return self.constraints[-1].norm_bounds

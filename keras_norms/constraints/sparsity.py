@@ -13,6 +13,7 @@ from keras import ops
 from keras_norms.config import fraction, parameter
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
+from keras_norms.numerics.loops import is_known
 from keras_norms.numerics.sparsity import (
     keep_largest,
     keep_largest_of_blocks,
@@ -253,8 +254,10 @@ class FixedMask(_Sparse):
 
     def __post_init__(self):
         super().__post_init__()
-        # Made once: a compiled step would otherwise hold a copy of it as a constant.
-        object.__setattr__(self, "_ones", ops.convert_to_tensor(self.mask))
+        # Made once: a compiled step would otherwise hold a copy of it as a constant. But a tensor
+        # that is made inside a compiled function is of no use outside of it.
+        ones = ops.convert_to_tensor(self.mask)
+        object.__setattr__(self, "_ones", ones if is_known(ones) else self.mask)
 
     def __reduce__(self):
         return type(self), (self.mask,)  # a tensor of a backend may be bound to a process
@@ -284,7 +287,7 @@ class FixedMask(_Sparse):
 
     def compute_projection(self, w, axes):
         """Zeros where the mask is False."""
-        return w * ops.cast(self._ones, w.dtype)
+        return w * ops.cast(ops.convert_to_tensor(self._ones), w.dtype)
 
     def get_config(self):
         """The mask as packed bits in base64, and its shape."""

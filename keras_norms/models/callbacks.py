@@ -7,17 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_norms.models.attach import project
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.holders import renew_steps
 from keras_norms.models.measures import (
+    columns_of,
     excess_axes_of,
     excess_of,
     is_coupled,
     largest_singular_value,
     norms_of,
+    penalty_in_loss,
 )
 from keras_norms.models.penalties import penalties_of
 from keras_norms.models.selection import select
@@ -181,17 +182,13 @@ def _measures_of(weight, spectra):
         least = 0 if is_coupled(variable.constraint) else GROWTH / 2
         outside = excess > least * norms_of(variable, axes)
         measures["on_bound"] = float(outside.mean())
-        columns = getattr(drop_in_of(variable.constraint), "audit_columns", _no_columns)
-        measures |= {name: float(value) for name, value in columns(variable).items()}
-    if variable.regularizer is not None:
-        measures["penalty"] = float(ops.convert_to_numpy(variable.regularizer(variable)))
+        measures |= columns_of(drop_in_of(variable.constraint), variable)
+    penalty = penalty_in_loss(variable)
+    if penalty is not None:
+        measures["penalty"] = penalty
     if spectra and weight.is_kernel:
         measures["singular_value"] = largest_singular_value(weight)
     return measures
-
-
-def _no_columns(variable):
-    return {}
 
 
 class FactorSchedule(keras.callbacks.Callback):

@@ -13,45 +13,61 @@ def layer_expression(model, layer):
     queue = collections.deque([model])
     while queue and id(layer) not in expressions:
         parent = queue.popleft()
-        for child in children_of(parent):
-            step = None if id(child) in expressions else _step(parent, child)
-            if step is not None:
-                expressions[id(child)] = expressions[id(parent)] + step
+        children = [each for each in children_of(parent) if id(each) not in expressions]
+        steps = _steps(parent, children)
+        for child in children:
+            if id(child) in steps:
+                expressions[id(child)] = expressions[id(parent)] + steps[id(child)]
                 queue.append(child)
     return expressions.get(id(layer))
 
 
-def _step(parent, child):
-    """What to append to the expression of a layer to reach one that it encloses directly."""
+def _steps(parent, children):
+    """What to append to a layer's expression to reach those that it encloses directly, by id.
+
+    Each way is looked up once for all of them: a model may have a thousand layers.
+    """
+    steps: dict[int, str] = {}
+    for find in (_by_layer_name, _by_attribute, _by_property):
+        left = {id(child) for child in children} - set(steps)
+        if left:
+            steps |= {key: step for key, step in find(parent) if key in left}
+    return steps
+
+
+def _by_layer_name(parent):
+    """Layers of a model by name. Of several with one name, `get_layer` gives the first."""
     if isinstance(parent, keras.Model):
-        named = [each for each in parent.layers if each.name == child.name]
-        if named and named[0] is child:  # of several with one name, `get_layer` gives the first
-            return f'.get_layer("{child.name}")'
-    for name in dir(parent):  # PyTorch's modules do not hold layers in `vars`
+        first = {each.name: each for each in reversed(parent.layers)}
+        for name, each in first.items():
+            yield id(each), f'.get_layer("{name}")'
+
+
+def _by_attribute(parent):
+    """What public attributes hold, and the lists and dicts in them; the first in order last."""
+    for name in reversed(dir(parent)):  # PyTorch's modules do not hold layers in `vars`
         if name.startswith("_") or hasattr(type(parent), name):
             continue
         value = getattr(parent, name)
-        if value is child:
-            return f".{name}"
         if isinstance(value, (list, tuple, dict)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, each in items:
-                if each is child:
-                    return f".{name}[{key!r}]"
-    return _property_step(parent, child) if is_from_keras(parent) else None
+            for key, each in reversed(list(items)):
+                yield id(each), f".{name}[{key!r}]"
+        yield id(value), f".{name}"
 
 
-def _property_step(parent, child):
-    """A property of a layer of Keras that gives the child, such as `query_dense`."""
-    for name in dir(type(parent)):
+def _by_property(parent):
+    """What properties of a layer of Keras give, such as `query_dense`."""
+    if not is_from_keras(parent):
+        return
+    for name in reversed(dir(type(parent))):
         if name.startswith("_") or not isinstance(getattr(type(parent), name), property):
             continue
         try:
-            if getattr(parent, name) is child:
-                return f".{name}"
+            value = getattr(parent, name)
         except Exception:  # some properties, such as `input`, raise on some layers
             continue
-    return None
+        yield id(value), f".{name}"
 
 
 def variable_expression(weight):

@@ -45,10 +45,13 @@ def renew_steps(layers):
     """
     for model in models_with(layers):
         held = vars(model)
+        # Not by `force=True`, which a method that a user has written may not take.
         if held.get("train_function") is not None:
-            model.make_train_function(force=True)
+            model.train_function = None
+            model.make_train_function()
         if held.get("test_function") is not None:
-            model.make_test_function(force=True)
+            model.test_function = None
+            model.make_test_function()
 
 
 class _Mark:

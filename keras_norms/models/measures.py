@@ -108,3 +108,17 @@ def worst_excess(constraint, w):
     epsilon = 0 if isinstance(constraint, Constraint) else 2 * keras.config.epsilon()
     outside = excess[excess > epsilon + rounding * np.maximum(norms_of(w, axes), excess)]
     return float(outside.max()) if outside.size else 0.0
+
+
+def penalty_in_loss(variable):
+    """What the regularizer of a weight adds to the loss; None if it has none, or is frozen."""
+    if variable.regularizer is None or not variable.trainable:  # Keras leaves it out
+        return None
+    return float(ops.convert_to_numpy(variable.regularizer(variable)))
+
+
+def columns_of(setting, variable):
+    """The numbers that a setting shows of a weight, by heading; none for one of another make."""
+    if not hasattr(setting, "audit_columns"):
+        return {}
+    return {heading: float(value) for heading, value in setting.audit_columns(variable).items()}

@@ -1,17 +1,16 @@
 """Planning: what to set on each weight, and what is left out, before anything is changed."""
 
-import warnings
-
 from keras_norms.models.describe import title
 from keras_norms.models.selection import (
     left_out,
     never_applied,
+    never_called,
     select,
     without_layout,
     without_units,
 )
 from keras_norms.setting import Setting
-from keras_norms.warning import KerasNormsWarning
+from keras_norms.warning import warn
 
 
 def planned(contents, setting, where, to_units, unknown):
@@ -43,13 +42,14 @@ def planned(contents, setting, where, to_units, unknown):
             if isinstance(own, Setting):
                 own.axes_for(weight.variable)  # raises if the weight lacks an axis, or has no place
             settings.append((weight, own))
+    skipped += [never_called(layer) for layer in contents.unbuilt]
     if not settings:
         raise ValueError(_why_nothing(setting, where, [*without, *skipped]))
     if without:
         message = _about_unknown(without)
         if unknown == "raise":
             raise ValueError(message)
-        warnings.warn(message, KerasNormsWarning, stacklevel=3)
+        warn(message)
     return settings, [*without, *skipped]
 
 

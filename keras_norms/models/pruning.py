@@ -43,7 +43,8 @@ def prune(
     Raises:
         ValueError: If `sparsity` is not in [0, 1], `distribution` is unknown, no weight matches, or
             the model is not built.
-        TypeError: If an argument has another type.
+        TypeError: If an argument has another type, or a weight has a constraint that is neither
+            of keras_norms, nor Keras' own, nor a subclass of ours.
 
     Source: Han et al., "Learning both Weights and Connections for Efficient Neural Networks",
     NIPS 2015; Evci et al., "Rigging the Lottery", ICML 2020 ("erk").
@@ -62,7 +63,7 @@ def prune(
     for weight, count in zip(weights, counts, strict=True):
         size = math.prod(weight.variable.shape)
         share = sparsity if kept(size, sparsity) == count else 1 - count / size
-        settings.append((weight, _beside(weight.variable.constraint, Sparse(share))))
+        settings.append((weight, _beside(weight, Sparse(share))))
     return _set(contents, settings, skipped)
 
 
@@ -81,7 +82,7 @@ def freeze_zeros(model: Any, where: Any = None) -> Changes:
 
     Raises:
         ValueError: If no weight matches, or none of those has a zero.
-        TypeError: If `where` has another type.
+        TypeError: If `where` has another type, or for such constraints as `prune` refuses.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -107,12 +108,14 @@ def to_prune(model, where):
     """The contents of a model, the weights that `where` names, and what is left out."""
     contents = contents_of(model)
     settings, skipped = planned(contents, Sparse(), where, True, "warn")
+    for weight, sparse in settings:
+        _beside(weight, sparse)  # raises if the weight has a constraint that must go first
     return contents, [weight for weight, _ in settings], skipped
 
 
 def set_masks(contents, masks, skipped=()):
     """Pairs of a weight and its mask, set as constraints: what `constrain` returns."""
-    settings = [(w, _beside(w.variable.constraint, FixedMask(mask))) for w, mask in masks]
+    settings = [(weight, _beside(weight, FixedMask(mask))) for weight, mask in masks]
     return _set(contents, settings, skipped)
 
 
@@ -124,11 +127,15 @@ def _set(contents, settings, skipped):
     return changes
 
 
-def _beside(constraint, sparse):
+def _beside(weight, sparse):
     """A sparse constraint after what the weight has already, but for another sparse one."""
+    constraint = weight.variable.constraint
     members = getattr(drop_in_of(constraint), "members", (constraint,))
     others = [m for m in members if m is not None and not getattr(m, "is_sparse", False)]
-    return Chain(*others, sparse) if others else sparse
+    try:
+        return Chain(*others, sparse) if others else sparse
+    except TypeError as error:
+        raise TypeError(f"{weight.path} has a constraint that cannot be kept. {error}") from None
 
 
 def check_distribution(distribution):

@@ -15,11 +15,11 @@ from keras_norms.models.layouts import has_layout, layout_of
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """A weight that keeps what it has.
+    """A weight that keeps what it has, or a layer whose weights do not exist yet.
 
     Attributes:
-        path: The weight's path.
-        shape: Its shape.
+        path: Its path.
+        shape: The weight's shape; () for a layer.
         reason: Why, as a clause.
         fix: Python that changes that, or "" if nothing needs to be done.
     """
@@ -136,6 +136,12 @@ def never_applied(weight):
     """A weight that Keras does not train, so that it would never apply the setting."""
     reason, fix = OBSTACLES[weight.obstacle]
     return left_out(weight, reason, fix)
+
+
+def never_called(layer):
+    """The entry for a layer that was never called, whose weights do not exist."""
+    reason = "this layer was never called, so it has no weights yet"
+    return Skipped(layer.path or layer.name, (), reason, "call it, and then set this again")
 
 
 def without_layout(weight):

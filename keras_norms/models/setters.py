@@ -4,8 +4,6 @@ A setting goes to the variable, which Keras applies, and to the layer, which Ker
 compiled step functions are made anew, because those of TensorFlow and JAX hold the old settings.
 """
 
-import warnings
-
 import numpy as np
 from keras import ops
 
@@ -15,7 +13,7 @@ from keras_norms.models.describe import title
 from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
 from keras_norms.models.measures import projected
 from keras_norms.regularizers import Regularizer
-from keras_norms.warning import KerasNormsWarning
+from keras_norms.warning import warn
 
 
 def set_on_weights(contents, given, settings, skipped, kind):
@@ -49,13 +47,11 @@ def set_on_weights(contents, given, settings, skipped, kind):
     lost = [change.path for change in changes if change.saved is False]
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        warnings.warn(
+        warn(
             f"The {kind} of {', '.join(lost[:3])}{more} will be lost when the model is saved, "
             "because no config can hold it. After `model.save`, call "
             "`keras_norms.save_settings(model, filepath)`; after loading, "
             "`keras_norms.load_settings(model, filepath)`.",
-            KerasNormsWarning,
-            stacklevel=3,
         )
     return Changes(changes, skipped)
 
@@ -98,9 +94,7 @@ def warn_if_not_finite(settings):
     """Warn about weights with entries that no constraint mends."""
     bad = [w.path for w, _ in settings if not _is_finite(w.variable)]
     if bad:
-        warnings.warn(
+        warn(
             f"{', '.join(bad)} has NaN or infinite entries, which no constraint mends; start from "
             "other weights.",
-            KerasNormsWarning,
-            stacklevel=3,
         )

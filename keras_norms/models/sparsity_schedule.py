@@ -46,7 +46,8 @@ class SparsitySchedule(ProjectWeights):
     Raises:
         ValueError: If a sparsity is not in [0, 1], `distribution` is unknown, or an epoch is
             negative or before `begin_epoch`; when training begins, if no weight matches.
-        TypeError: If an argument has another type.
+        TypeError: If an argument has another type; when training begins, for such constraints as
+            `prune` refuses.
 
     Source: Zhu, Gupta, "To prune, or not to prune", ICLR Workshop 2018.
 

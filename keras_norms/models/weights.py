@@ -121,10 +121,12 @@ class Contents:
         layers: Pairs of a layer and the layers that enclose it. Each layer is there once, the
             model first.
         weights: Each weight that was created trainable, once. Frozen ones are there too.
+        unbuilt: The layers that were never called, whose weights do not exist.
     """
 
     layers: tuple[tuple[Any, tuple[Any, ...]], ...]
     weights: tuple[Weight, ...]
+    unbuilt: tuple[Any, ...]
 
     @property
     def model(self):
@@ -145,7 +147,7 @@ def contents_of(model):
 
     Raises:
         TypeError: If `model` is not a layer.
-        ValueError: If a layer is not built, so that its weights do not exist yet.
+        ValueError: If the model is not built, so that its weights do not exist yet.
     """
     if not isinstance(model, keras.layers.Layer):
         load = "; `keras.saving.load_model` reads a file" if isinstance(model, _PATHS) else ""
@@ -153,16 +155,18 @@ def contents_of(model):
     layers = _layers_of(model)
     owners: dict[int, tuple] = {}
     for layer, enclosing in layers:
-        if not layer.built and _makes_weights(layer):
-            raise ValueError(
-                f"The model must be built, so that its weights exist; call it on a batch, or "
-                f"`model.build(input_shape)`. Received: {layer.name} ({type(layer).__name__}), "
-                "which is not built"
-            )
         for variable in _own_variables(layer):
             # A wrapper may track the weight of the layer it wraps; the path tells whose it is.
             if id(variable) not in owners or variable.path.rpartition("/")[0] == layer.path:
                 owners[id(variable)] = (layer, _name_in(layer, variable), variable, enclosing)
+    unbuilt = tuple(layer for layer, _ in layers if not layer.built and _makes_weights(layer))
+    if unbuilt and (model in unbuilt or not owners):
+        first = unbuilt[0]
+        raise ValueError(
+            f"The model must be built, so that its weights exist; call it on a batch, or "
+            f"`model.build(input_shape)`. Received: {first.name} ({type(first).__name__}), "
+            "which is not built"
+        )
     total = collections.Counter(variable.path for _, _, variable, _ in owners.values())
     seen: collections.Counter[str] = collections.Counter()
     weights = []
@@ -171,12 +175,15 @@ def contents_of(model):
         seen[path] += 1
         label = path if seen[path] == 1 else f"{path}:{seen[path]}"
         weights.append(Weight(layer, name, variable, enclosing, label, total[path] > 1))
-    return Contents(tuple(layers), tuple(weights))
+    return Contents(tuple(layers), tuple(weights), unbuilt)
 
 
 def _makes_weights(layer):
-    """Whether building the layer may make weights; without a `build` of its own it makes none."""
-    return type(layer).build is not keras.layers.Layer.build
+    """Whether building the layer may make weights of its own.
+
+    A layer without a `build` makes none, and the build of a Sequential is that of its layers.
+    """
+    return type(layer).build not in (keras.layers.Layer.build, keras.Sequential.build)
 
 
 def _layers_of(model):
@@ -200,9 +207,12 @@ def _layers_of(model):
 
 
 def _own_variables(layer):
+    """Its trainable variables, and those that quantization has taken out of them."""
+    own = trainable_variables_of(layer)
     if quantization_of(layer) is None:
-        return trainable_variables_of(layer)
-    return [v for v in layer.variables if name_of(layer, v)]
+        return own
+    others = {id(v) for v in own}
+    return [*own, *(v for v in layer.variables if id(v) not in others and name_of(layer, v))]
 
 
 def _name_in(layer, variable):

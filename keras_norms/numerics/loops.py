@@ -28,6 +28,15 @@ def repeat_while(unfinished, step, state, most):
     return state
 
 
+def is_known(x):
+    """Whether a tensor has values, rather than being traced for a function that is compiled."""
+    try:
+        bool(ops.any(x))
+    except TypeError:
+        return False
+    return True
+
+
 def choose(condition, this, that):
     """`this()` if a scalar of truth values is true, else `that()`, which is not computed then.
 

@@ -9,7 +9,7 @@ from keras import ops
 from keras_norms.config import parameter
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.regularizers.base import Regularizer, loss_of
-from keras_norms.regularizers.lookup import get
+from keras_norms.regularizers.lookup import get_one
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -64,11 +64,11 @@ def batch_size(x, dtype):
 
 
 def _per_sample(name, value):
-    regularizer = get(value)
-    if regularizer is None or getattr(regularizer, "for_activations", False):
+    regularizer = get_one(name, value)
+    if getattr(regularizer, "for_activations", False):
         raise ValueError(
-            f"`{name}` must be a regularizer that is not for activations itself, such as "
-            f"BatchMean or a sum with one. Received: {name}={value!r}"
+            f"`{name}` must not be for activations itself, as a BatchMean or a sum with one is. "
+            f"Received: {name}={value!r}"
         )
     return regularizer
 
@@ -86,7 +86,7 @@ class BatchMean(ActivityRegularizer):
 
     Raises:
         ValueError: If `regularizer` is None, unknown, or for activations itself.
-        TypeError: If `regularizer` is nothing that `get` takes.
+        TypeError: If `regularizer` is a constraint, or nothing that `get` takes.
 
     Example:
     >>> import numpy as np, keras_norms as kn

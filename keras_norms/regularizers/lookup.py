@@ -34,6 +34,18 @@ def get(identifier: Any) -> Any:
     return find_setting(identifier, CLASSES, "regularizer")
 
 
+def get_one(name: str, value: Any) -> Any:
+    """What `get` finds for a part of another regularizer, which must be one."""
+    regularizer = get(value)
+    if regularizer is None:
+        raise ValueError(f"`{name}` must be a regularizer. Received: {name}=None")
+    if isinstance(regularizer, keras.constraints.Constraint):
+        raise TypeError(
+            f"`{name}` must be a regularizer. Received: {name}={regularizer!r}, a constraint"
+        )
+    return regularizer
+
+
 def serialize(regularizer: Any) -> dict[str, Any]:
     """The config dict of a regularizer, from which `deserialize` makes an equal one.
 

@@ -9,19 +9,10 @@ from keras_norms.config import parameter
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.regularizers.activities import batch_size
 from keras_norms.regularizers.base import Regularizer, loss_of
-from keras_norms.regularizers.lookup import get
+from keras_norms.regularizers.lookup import get_one
 from keras_norms.setting import Several
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
-
-
-def _term(name, value):
-    regularizer = get(value)
-    if regularizer is None:
-        raise ValueError("A Sum is made of regularizers. Received: None")
-    if isinstance(regularizer, keras.constraints.Constraint):
-        raise TypeError(f"A Sum is made of regularizers. Received: {regularizer!r}, a constraint")
-    return regularizer
 
 
 @_registered
@@ -43,7 +34,7 @@ class Sum(Several, Regularizer):
     16.0
     """
 
-    regularizers: tuple[Any, ...] = parameter(_term)
+    regularizers: tuple[Any, ...] = parameter(get_one)
 
     @classmethod
     def examples(cls):
