@@ -18,8 +18,11 @@ def _snake_case(name):
 
 
 def _names(classes):
-    """One name of each class, the one of several words."""
-    return sorted({_snake_case(cls.__name__) for cls in classes.values()})
+    """One name of each class: of those that it has, the one of most words."""
+    of_class = dict.fromkeys(classes.values(), "")
+    for name, cls in classes.items():
+        of_class[cls] = max(of_class[cls], name, key=lambda n: (n.islower(), n.count("_")))
+    return sorted(of_class.values())
 
 
 def from_config(config, classes, custom_objects=None):

@@ -16,7 +16,7 @@ class KerasNormsWarning(UserWarning):
 
 def warn(message):
     """Warn at the line outside of the package that called it, however deep the call is."""
-    frame, level = inspect.currentframe(), 0
+    frame, level = inspect.currentframe(), 1
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] == "keras_norms":
         frame, level = frame.f_back, level + 1
     warnings.warn(message, KerasNormsWarning, stacklevel=level)

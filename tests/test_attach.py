@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from older_keras import TAKES_NO_FUNCTION, fails_before
+from traps import branching
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, quietly, unit_norms
 
 import keras_norms as kn
@@ -277,3 +278,96 @@ def test_project_enforces_exactly_even_what_a_step_only_approaches():
     model.layers[1].kernel.constraint = lambda w: w * 0
     kn.project(model)
     assert not np.asarray(model.layers[1].kernel).any()
+
+
+class WithoutForce(keras.Model):
+    """A `make_train_function` as users write it, for whom Keras calls it without arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = L.Dense(3)
+
+    def call(self, x):
+        return self.head(x)
+
+    def make_train_function(self):
+        return super().make_train_function()
+
+    def make_test_function(self):
+        return super().make_test_function()
+
+
+def test_steps_of_a_users_own_are_made_anew():
+    model, x, y = WithoutForce(), np.ones((4, 6), "float32"), np.ones((4, 3), "float32")
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    model.fit(x, y, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    kn.constrain(model, kn.MaxNorm(0.1))
+    model.fit(x, y, verbose=0)
+    assert unit_norms(model.head.kernel).max() <= 0.1 * (1 + 1e-6)
+
+
+class Frozen(L.Layer):
+    """A weight that was made so that it is not trained."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(6, 5), name="kernel", trainable=False)
+
+    def call(self, x):
+        return x @ self.kernel
+
+
+def test_a_weight_that_was_made_frozen_counts_once_it_is_trained():
+    model = keras.Sequential([L.Input((6,)), Frozen(name="frozen"), L.Dense(3, name="head")])
+    assert [c.path.split("/")[-2] for c in kn.constrain(model, kn.MaxNorm(0.1))] == ["head"]
+    model.layers[0].kernel.trainable = True
+    with pytest.warns(kn.KerasNormsWarning, match="no layout is known for Frozen"):
+        changes = kn.constrain(model, kn.MaxNorm(0.1))
+    assert [s.path.split("/")[-2] for s in changes.skipped] == ["frozen"]
+
+
+def test_lora_of_a_quantized_layer_is_trained_and_constrained():
+    model = keras.Sequential([L.Input((6,)), L.Dense(5, name="head")])
+    model.layers[0].quantize("int8")
+    model.layers[0].enable_lora(2)
+    changes = kn.constrain(model, kn.Clip(-0.01, 0.01), where="")
+    assert {c.path.split("/")[-1] for c in changes} == {"bias", "lora_kernel_a", "lora_kernel_b"}
+    assert [s.path.split("/")[-1] for s in changes.skipped] == ["kernel"]
+
+
+def test_a_layer_that_was_never_called_is_listed():
+    changes = kn.constrain(branching(trains=False), kn.MaxNorm(1.0))
+    assert [c.path.split("/")[-1] for c in changes] == ["kernel"]
+    assert [s.reason for s in changes.skipped] == [
+        "this layer was never called, so it has no weights yet"
+    ]
+    flips = keras.Sequential([L.RandomFlip()])  # has no weights, and is never built
+    model = keras.Sequential([L.Input((6,)), L.Dense(3)])
+    model.augment = flips
+    assert not kn.constrain(model, kn.MaxNorm(1.0)).skipped
+
+
+def unknown_layer():
+    class Unknown(L.Layer):
+        def build(self, shape):
+            self.matrix = self.add_weight(shape=(6, 5), name="matrix")
+
+        def call(self, x):
+            return x @ self.matrix
+
+    return keras.Sequential([L.Input((6,)), Unknown(), L.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: kn.constrain(model, kn.MaxNorm(1.0)),
+        lambda model: kn.regularize(model, kn.L2(0.1)),
+        lambda model: kn.prune(model, 0.5),
+    ],
+)
+def test_a_warning_points_at_the_call(call):
+    with pytest.warns(kn.KerasNormsWarning) as caught:
+        call(unknown_layer())
+    ours = [warning for warning in caught if warning.category is kn.KerasNormsWarning]
+    assert {warning.filename for warning in ours} == {__file__}

@@ -250,3 +250,33 @@ def test_the_prompt_shows_tables(monkeypatch):
     monkeypatch.setenv("COLUMNS", "500")
     (line,) = [line for line in str(report).splitlines() if line.startswith("weight ")]
     assert "constraint" in line
+
+
+def test_an_audit_equals_itself_alone():
+    model = keras.Sequential([L.Input((4,)), L.Dense(3)])
+    one, two = kn.audit(model), kn.audit(model)
+    assert one == one
+    assert one != two
+    assert len({one, two, *one.weights}) == 3
+
+
+def test_a_weight_without_entries():
+    layer = L.Conv2D(8, 3, kernel_constraint=kn.MaxNorm(1.0))
+    model = keras.Sequential([L.Input((9, 9, 0)), layer])
+    assert kn.audit(model).weights[0].shape == (3, 3, 0, 8)
+
+
+def test_a_constraint_of_outputs_is_found_with_data_too():
+    layer = L.Dense(3, activity_regularizer=kn.MaxNorm(0.1))
+    model = keras.Sequential([L.Input((4,)), layer])
+    model.compile("sgd", "mse")
+    x, y = np.ones((2, 4), "float32"), np.ones((2, 3), "float32")
+    assert [f.code for f in kn.audit(model, x, y).findings] == ["wrong-kind"]
+
+
+def test_the_fix_of_a_late_constraint_has_the_right_axis():
+    model = keras.Sequential([L.Input((8, 8, 2)), L.Conv2D(4, 3)])
+    model.layers[0].kernel_constraint = kn.MaxNorm(9.0)
+    (finding,) = kn.audit(model).findings
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert not kn.audit(model).findings

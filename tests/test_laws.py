@@ -11,13 +11,16 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from rich.console import Console
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
 from keras_norms.testing.laws import (
     CONSTRAINT_LAWS,
     CONVEX_LAWS,
+    PENALTY_LAWS,
     checks,
+    command,
     examples,
     left_out,
     parametrize_with_checks,
@@ -131,6 +134,7 @@ class SumsInHalf(Broken):
         return self(w)
 
 
+@keras.saving.register_keras_serializable("laws")
 class Plain(keras.constraints.Constraint):
     """As others write them: a bound of norms along an axis, which is right."""
 
@@ -173,6 +177,49 @@ class AlwaysLast(Plain):
         return ops.max(ops.abs(w), axis=-1, keepdims=True)
 
 
+class Convex(Plain):
+    """It has methods of its own, whose names are those of ours, too."""
+
+    convex = True
+
+    def project(self, w):
+        raise NotImplementedError
+
+    def along(self, axis):
+        raise NotImplementedError
+
+
+class Squares(Convex):
+    def norm(self, w):
+        return super().norm(w) ** 2
+
+
+class ForMatrices(Plain):
+    def __call__(self, w):
+        rows, columns = w.shape
+        return super().__call__(ops.reshape(w, (rows, columns)))
+
+
+class HidesAnArgument(Plain):
+    def __init__(self, axis=0, bound=1.0):
+        super().__init__(axis)
+
+
+class Nothing(Plain):
+    def __call__(self, w):
+        return w
+
+
+class Zeros(Plain):
+    def __call__(self, w):
+        return 0 * w
+
+
+class NoPenalty(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return 0 * ops.sum(ops.cast(x, "float32"))
+
+
 def doubled(w):
     return 2 * w
 
@@ -197,6 +244,13 @@ def doubled(w):
         (AlwaysLast(), {"groups_independent", "nan_stays_in_its_group"}),
         (doubled, {"idempotent", "small_weights_stay"}),
         (keras.constraints.UnitNorm(), {"small_weights_stay"}),
+        (Squares(), {"nearest"}),
+        (ForMatrices(), {"pure"}),
+        (HidesAnArgument(), {"config_survives"}),
+        (AlwaysLast(), {"loads"}),
+        (Nothing(), {"acts"}),
+        (Zeros(), {"acts"}),
+        (NoPenalty(), {"acts"}),
     ],
 )
 def test_a_broken_class_breaks_its_laws(target, broken):
@@ -216,24 +270,36 @@ def names(laws):
 
 
 def test_what_a_plain_constraint_lacks_is_not_asked():
-    convex = {"feasible_input_is_identical", "nearest", "non_expansive"}
+    inside = "feasible_input_is_identical"
     lacks = {reason: names(laws) for reason, laws in left_out(Plain()).items()}
     assert lacks == {
-        "it has no `project`": {"feasible", *convex},
-        "it has no `along`": {"permuting_axes_commutes"},
+        "it is no constraint of keras_norms": {"feasible", "permuting_axes_commutes", inside},
+        "it does not say `convex = True`, with an `axis`": {"nearest", "non_expansive"},
     }
+    assert (
+        names(left_out(Convex())["it is no constraint of keras_norms"])
+        == lacks["it is no constraint of keras_norms"]
+    )
+    assert len(left_out(Convex())) == 1
     lacks = {reason: names(laws) for reason, laws in left_out(ops.relu).items()}
     assert lacks["it has no `axis`"] == {"groups_independent", "nan_stays_in_its_group"}
-    assert lacks["it has no `get_config`"] == {"config_survives"}
+    assert lacks["it has no `get_config`"] == {"config_survives", "loads"}
     assert names(left_out(keras.constraints.MinMaxNorm(rate=0.5))["its `rate` is below 1"]) == {
         "idempotent",
         "small_weights_stay",
     }
-    assert set(left_out(kn.Sparse(0.5))) == {"`convex` is False"}
-    assert left_out(kn.MaxNorm()) == left_out(kn.L2()) == {}
+    assert set(left_out(kn.Sparse(0.5))) == {"`convex` is False", "it is one of keras_norms"}
+    for ours in (kn.MaxNorm(), kn.L2()):
+        assert {reason: names(laws) for reason, laws in left_out(ours).items()} == {
+            "it is one of keras_norms": {"acts"}
+        }
+    assert left_out(keras.regularizers.L2()) == {}
 
 
-@parametrize_with_checks([Plain(), Plain((0, 1, 2)), Plain(None), ops.relu], max_examples=EXAMPLES)
+PLAIN = [Plain(), Plain((0, 1, 2)), Plain(None), ops.relu]
+
+
+@parametrize_with_checks(PLAIN, max_examples=EXAMPLES)
 def test_plain_constraints_and_functions(target, check):
     check(target)
 
@@ -245,6 +311,42 @@ def test_regularizers_of_keras(target, check):
             check(target)
     else:
         check(target)
+
+
+def test_shapes_are_those_that_a_target_takes():
+    for target in (
+        kn.Chain(kn.NonNeg(), kn.MaxNorm(1.0, axis=(0, 1, 2))),
+        kn.L1() + kn.GroupLasso(axis=(0, 1, 2)),
+        kn.Chain(kn.MaxSpectralNorm(1.0), kn.MaxSpectralNorm(0.5)),
+    ):
+        for check in checks(target, max_examples=EXAMPLES):
+            check(target)
+    mask = kn.FixedMask(np.tri(5, 7))
+    with pytest.raises(ValueError, match="The laws need `shapes` for FixedMask"):
+        checks(mask)[0](mask)
+    for check in checks(mask, max_examples=EXAMPLES, shapes=[(5, 7)]):
+        check(mask)
+    with pytest.raises(ValueError, match="Received: targets="):
+        parametrize_with_checks([])
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "exit_code", "said"),
+    [
+        ("mine = 1 / 0", "", 2, "Cannot check my_norms:mine: ZeroDivisionError"),
+        ("mine = (", "", 2, "Cannot check my_norms:mine: SyntaxError"),
+        ("import keras; mine = keras.ops.relu", "PURE", 0, "1 of 1 laws hold; -k left out 8 more"),
+        ("import keras; mine = keras.ops.relu", "nothing", 5, "No law for relu"),
+    ],
+)
+def test_what_the_command_says(code, words, exit_code, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_norms.py").write_text(code)
+    sys.modules.pop("my_norms", None)
+    console = Console(record=True, width=200)
+    assert command.run("my_norms:mine", console, words) == exit_code
+    assert said in console.export_text()
 
 
 def test_each_law_is_asked_or_left_out():
@@ -259,6 +361,12 @@ def test_each_law_is_asked_or_left_out():
 def test_only_constraints_and_regularizers_have_laws():
     with pytest.raises(TypeError, match="Received: 3"):
         checks(3)
+
+
+def test_the_page_lists_every_law():
+    for law in {*CONSTRAINT_LAWS, *CONVEX_LAWS, *PENALTY_LAWS}:
+        row = f"| `{law.__name__}` | {law.__doc__.splitlines()[0]} |"
+        assert row in PAGE.read_text("utf-8")
 
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "your-own.md"

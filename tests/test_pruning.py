@@ -105,6 +105,23 @@ def test_another_constraint_stays_and_a_sparse_one_is_replaced():
     assert not kn.audit(model).findings
 
 
+class Theirs(keras.constraints.Constraint):
+    def __call__(self, w):
+        return w
+
+
+def test_a_constraint_that_cannot_be_kept_is_refused_before_training():
+    model = keras.Sequential(
+        [keras.layers.Input((4,)), keras.layers.Dense(3, kernel_constraint=Theirs())]
+    )
+    model.compile("sgd", "mse")
+    schedule = kn.SparsitySchedule(0.5, 1, 2)
+    with pytest.raises(TypeError, match="kernel has a constraint that cannot be kept"):
+        model.fit(np.ones((2, 4)), np.ones((2, 3)), callbacks=[schedule], verbose=0)
+    with pytest.raises(TypeError, match="kernel has a constraint that cannot be kept"):
+        kn.prune(model, 0.5)
+
+
 def test_frozen_zeros_stay_the_same_ones(tmp_path):
     model = network()
     kn.prune(model, 0.8)

@@ -212,6 +212,14 @@ def test_a_factor_of_zero_is_no_penalty_even_of_what_overflows():
         assert float(penalty(np.full(3, 1e38, "float32"))) == 0
 
 
+def test_integers_are_not_rounded_to_half_precision():
+    keras.config.set_floatx("float16")
+    try:
+        assert float(kn.L1(1e-3).value(np.array([70000]))) == pytest.approx(70, rel=1e-6)
+    finally:
+        keras.config.set_floatx("float32")
+
+
 def test_outputs_may_be_integers():
     """Keras takes them too, but makes its factor an integer, so that the penalty is 0."""
     x = np.array([[1, -2], [3, 0]], "int32")
@@ -265,6 +273,38 @@ class Batches(keras.utils.PyDataset):
 class FirstSample(kn.regularizers.ActivityRegularizer):
     def compute_penalty(self, x):
         return ops.sum(x[0] ** 2)
+
+
+def test_a_mean_over_many_outputs_is_exact_where_it_is_compiled():
+    """Under XLA, one long sum would be off by a thousandth."""
+    x = ops.full((256, 10007, 1), 9018 / 65536, dtype="float32")
+    compiled = backends.compiled(kn.KLSparsity(1.0, rho=0.05).value)
+    assert float(compiled(x)) == pytest.approx(_divergence(0.05, 9018 / 65536), rel=1e-5)
+
+
+def _divergence(rho, mean):
+    return rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean))
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        *(kn.GroupLasso(0.1, axis=axis) for axis in (0, 1, 2, (1, 2), None)),
+        *(kn.BatchMean(kn.Hoyer(0.1, axis=axis)) for axis in (1, None)),
+    ],
+    ids=repr,
+)
+def test_groups_of_a_batch_of_unknown_size(penalty):
+    x = np.linspace(-1, 1, 2 * 700 * 3, dtype="float32").reshape(2, 700, 3)
+    layer = keras.layers.Identity(activity_regularizer=penalty)
+    model = keras.Sequential([keras.layers.Input((700, 3)), layer])
+    model.compile("sgd", "mse")
+    assert model.evaluate(x, x, verbose=0) == pytest.approx(_in_loss(penalty, x), rel=1e-5)
+
+
+def _in_loss(penalty, x):
+    divides = DIVIDES_ACTIVITY_PENALTIES
+    return float(penalty(x)) / (len(x) if divides else 1)
 
 
 @pytest.mark.parametrize("penalty", [kn.BatchMean(kn.L2(1.0)), FirstSample()])

@@ -148,3 +148,38 @@ def test_a_mask_that_does_not_fit_is_refused_before_anything_is_changed():
         kn.constrain(model, kn.FixedMask(np.ones((3, 4))), where="kernel")
     assert model.layers[0].kernel.constraint is None
     np.testing.assert_array_equal(model.get_weights()[0], before)
+
+
+def test_a_chain_refuses_a_mask_that_does_not_fit():
+    chain = kn.Chain(kn.NonNeg(), kn.FixedMask(np.ones((3, 4))))
+    with pytest.raises(ValueError, match=r"mask of shape \(3, 4\)"):
+        chain(np.ones((3, 1), "float32"))
+
+
+class Masked(keras.layers.Layer):
+    """A layer that makes its mask when it is built, as in MADE."""
+
+    def build(self, shape):
+        mask = kn.FixedMask(np.tri(shape[-1], 3))
+        self.kernel = self.add_weight(shape=(shape[-1], 3), name="kernel", constraint=mask)
+
+    def call(self, x):
+        return x @ self.kernel
+
+
+class Net(keras.Model):
+    """It has no `build` of its own, so Keras builds its layers while it traces them."""
+
+    def __init__(self):
+        super().__init__()
+        self.masked = Masked()
+
+    def call(self, x):
+        return self.masked(x)
+
+
+def test_a_mask_may_be_made_while_a_model_is_traced():
+    net = Net()
+    net.compile("sgd", "mse")
+    net.fit(np.ones((8, 4), "float32"), np.ones((8, 3), "float32"), verbose=0)
+    assert not net.get_weights()[0][~np.tri(4, 3, dtype=bool)].any()

@@ -43,6 +43,26 @@ def penalty_attribute_only():
     return model
 
 
+class Branching(keras.Model):
+    """A model that calls one of its layers only while it trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.noise, self.head = L.Normalization(), L.Dense(3)
+
+    def build(self, shape):
+        self.head.build(shape)
+
+    def call(self, x, training=False):
+        return self.head(self.noise(x) if training else x)
+
+
+def branching(trains):
+    model = Branching()
+    model(np.ones((2, 8), "float32"), training=trains)
+    return model
+
+
 def frozen(bound):
     model = dense(kernel_constraint=kn.MaxNorm(bound))
     model.layers[0].trainable = False
@@ -223,6 +243,12 @@ TRAPS = {
     ),
     "not-finite": ("error", lambda: not_finite(np.nan), lambda: not_finite(1.0)),
     "not-finite, infinity": ("error", lambda: not_finite(np.inf), lambda: not_finite(1.0)),
+    "wrong-kind, of outputs": (
+        "error",
+        lambda: dense(activity_regularizer=kn.MaxNorm(2.0)),
+        lambda: dense(activity_regularizer=kn.L2(0.1)),
+    ),
+    "not-built": ("warning", lambda: branching(trains=False), lambda: branching(trains=True)),
     "averages": ("error", fitted, lambda: fitted(callbacks=[kn.ProjectWeights()])),
     "repeated-rate": ("warning", lambda: accumulating(0.5), lambda: accumulating(1.0)),
     "not-saved": ("warning", variable_only, lambda: dense(kernel_constraint=kn.MaxNorm(9.0))),
@@ -242,5 +268,5 @@ if STATELESS:
         lambda: cell(penalty=kn.L2(0.1)),
         lambda: cell(penalty=kn.L2(0.1), unroll=True),
     )
-# The fix of these is for another model: one that is built again, and one that is loaded.
-REBUILT = {"half-precision"}
+# The fix of these is for another model: one that is built again, and one that is called.
+REBUILT = {"half-precision", "not-built"}

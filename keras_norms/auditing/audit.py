@@ -22,7 +22,7 @@ from keras_norms.models.measures import (
     worst_excess,
 )
 from keras_norms.models.operators import CONVOLUTIONS, conv_spectral_bound
-from keras_norms.models.penalties import activity_path, penalties_of
+from keras_norms.models.penalties import activity_path, is_constraint, penalties_of
 from keras_norms.models.weights import contents_of
 
 
@@ -257,7 +257,9 @@ def _on_data(contents, x, y):
             if path in paths:
                 values = [float(ops.convert_to_numpy(each)) for each in activity_losses_of(layer)]
                 activities[path] = sum(values)
-        if y is not None:
+        # A constraint in place of a penalty makes the loss a tensor.
+        is_number = not any(is_constraint(each.activity_regularizer) for each, _ in contents.layers)
+        if y is not None and is_number:
             y = keras.tree.map_structure(ops.convert_to_tensor, y)
             total = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
             loss = float(ops.convert_to_numpy(total))

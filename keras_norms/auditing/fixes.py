@@ -15,9 +15,9 @@ from keras_norms.models.expressions import (
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
 
-def call_for_units(weight):
-    """The call that keeps the weight's constraint, with the axis that its layer needs."""
-    constraint = drop_in_of(weight.variable.constraint)
+def call_for_units(weight, constraint):
+    """The call that sets a constraint with the axis that the weight's layer needs."""
+    constraint = drop_in_of(constraint)
     text = expression(constraint, with_axis=False)
     if text is not None:
         return f"kn.constrain(model, {text}, where={where_expression(weight)})"

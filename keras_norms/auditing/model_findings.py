@@ -11,7 +11,7 @@ from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import layer_expression
 from keras_norms.models.holders import is_loadable, saved_settings
 from keras_norms.models.measures import worst_excess
-from keras_norms.models.penalties import activity_path
+from keras_norms.models.penalties import activity_path, is_constraint
 
 _NEW_STEPS = "model.train_function = model.test_function = None"
 
@@ -161,6 +161,21 @@ def _is_another(weight, kind):
     return held not in ([], [None], [setting])
 
 
+def wrong_kind_of_activity(contents):
+    """A constraint where an activity regularizer belongs: Keras adds its result to the loss."""
+    for layer, _ in contents.layers:
+        if is_constraint(layer.activity_regularizer):
+            this = layer_expression(contents.model, layer)
+            yield Finding(
+                "wrong-kind",
+                "error",
+                activity_path(layer),
+                f"{title(layer.activity_regularizer)} is a constraint, and is set as "
+                "activity_regularizer; Keras would call it all the same",
+                f"{this}.activity_regularizer = None; {_NEW_STEPS}",
+            )
+
+
 def not_built(contents):
     """A layer was never called, so its weights do not exist."""
     for layer in contents.unbuilt:
@@ -173,4 +188,6 @@ def not_built(contents):
         )
 
 
-MODEL_CHECKS = (dropped_activity_penalty, averages, repeated_rate, not_built)
+MODEL_CHECKS = (
+    *(dropped_activity_penalty, wrong_kind_of_activity, averages, repeated_rate, not_built),
+)

@@ -20,7 +20,10 @@ from keras_norms.regularizers import Regularizer
 
 def wrong_axis(weight):
     """A norm is not that of one unit, as with Keras' `axis=0` on a convolution or a table."""
-    constraint = drop_in_of(weight.variable.constraint)
+    yield from _about_axis(weight, drop_in_of(weight.variable.constraint))
+
+
+def _about_axis(weight, constraint):
     if weight.obstacle or not weight.has_units or not isinstance(constraint, Constraint):
         return
     shape = tuple(weight.variable.shape)
@@ -43,7 +46,7 @@ def wrong_axis(weight):
             f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
             f"{'one norm per unit makes' if is_unit else 'this layout asks for'} "
             f"{_several(better, 'group')} of {better_size}, axis={wanted}",
-            call_for_units(weight),
+            call_for_units(weight, constraint),
         )
         return
 
@@ -79,6 +82,10 @@ def not_applied(weight):
                     call_as_it_is(kind, weight, None),
                 )
                 continue
+            # What is set too late may have a wrong axis, too.
+            is_wrong = kind == "constraint" and any(
+                found.code == "wrong-axis" for found in _about_axis(weight, drop_in_of(says))
+            )
             yield Finding(
                 "not-applied",
                 "error",
@@ -86,7 +93,7 @@ def not_applied(weight):
                 f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
                 f"at, has {title(does)}; an attribute that is set after the layer is built does "
                 "nothing",
-                call_as_it_is(kind, weight, says),
+                call_for_units(weight, says) if is_wrong else call_as_it_is(kind, weight, says),
             )
 
 

@@ -5,6 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from keras_norms.models.holders import apply_settings
 
 
@@ -42,9 +44,14 @@ def penalties_of(contents):
             functools.partial(setattr, layer, "activity_regularizer"),
         )
         for layer, _ in contents.layers
-        if layer.activity_regularizer is not None
+        if layer.activity_regularizer is not None and not is_constraint(layer.activity_regularizer)
     ]
     return on_weights + on_outputs
+
+
+def is_constraint(setting):
+    """Whether what is set as a penalty is a constraint, ours or Keras', by mistake."""
+    return isinstance(setting, keras.constraints.Constraint)
 
 
 def activity_path(layer):

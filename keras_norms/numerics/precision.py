@@ -55,7 +55,7 @@ def lift_numbers(x):
         TypeError: If `x` holds neither floating-point numbers nor integers.
     """
     if "int" in keras.backend.standardize_dtype(getattr(x, "dtype", "float32")):
-        x = ops.cast(x, keras.config.floatx())
+        x = ops.cast(x, "float64" if keras.config.floatx() == "float64" else "float32")
     return lift(as_tensor(x, "Regularized values"))
 
 

@@ -27,6 +27,8 @@ def onto_l2_ball(w, axes, radius):
         axes: The axes inside a group.
         radius: A positive Python number, normal in float32.
     """
+    if 0 in tuple(w.shape):
+        return w
     if has_single_entries(w, axes):
         return onto_box(w, -radius, radius)
     radius = rounded(radius, w)
@@ -92,6 +94,8 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         max_value: The largest norm, not below `min_value`.
         rate: A Python number in [0, 1].
     """
+    if 0 in tuple(w.shape):
+        return w
     if any(bound != 0 and power_of_two_near(bound) != 1 for bound in (min_value, max_value)):
         direction, largest = _in_units_of_peak(w, axes)
         size = l2_or_one(direction, axes)

@@ -110,7 +110,7 @@ def _levels(size):
     all others, is n / 2.
     """
     k = 1
-    while k * size ** (1 / k) / 8 > 4 + math.log2(size):
+    while k * size ** (1 / k) / 8 > 4 + math.log2(max(size, 1)):
         k += 1
     return k
 

@@ -24,7 +24,9 @@ def gradient(function, x):
         result = tape.gradient(y, x)
     elif backend == "torch":
         x = x.detach().requires_grad_(True)
-        function(x).backward()
+        y = function(x)
+        if y.requires_grad:  # a constant has no gradient, which is None on TensorFlow, too
+            y.backward()
         result = x.grad
     elif backend == "jax":
         import jax

@@ -1,22 +1,31 @@
 """`keras-norms conformance` and `laws`: run them, print what they found, and give the exit code."""
 
 import json
+import os
 import pathlib
+import sys
 
 import keras
 from keras import ops
 from rich.console import Console
 
+from keras_norms.startup import BACKENDS
 from keras_norms.testing import backends, runner
 from keras_norms.testing.cases import check_schema, packaged_cases
+from keras_norms.testing.exit_codes import (
+    BROKEN,
+    CONFORMS,
+    FAILS,
+    NO_DEVICE,
+    NOTHING_RAN,
+    USAGE,
+)
 from keras_norms.testing.expected import load_expected
 from keras_norms.testing.harness import KERAS, OURS
 from keras_norms.testing.manifest import BrokenCases, manifest_beside
 from keras_norms.testing.processes import PACKAGES, BrokenRun, Suite
 from keras_norms.testing.report import make_report
 from keras_norms.testing.tables import print_counts, print_run
-
-CONFORMS, FAILS, USAGE, BROKEN, NO_DEVICE, NOTHING_RAN = range(6)
 
 
 def run(options):
@@ -35,6 +44,7 @@ def run(options):
         code, message = wrong
         console.print(message)
         return code
+    sys.path.insert(0, os.getcwd())  # where cases of the user's own may find their targets
     if ":" in options.target:
         from keras_norms.testing.laws import command
 
@@ -142,6 +152,8 @@ def _usage(options):
 def trouble(backend, device):
     """The exit code and a line where Keras does not run as was asked for, else None."""
     found = keras.backend.backend()
+    if found not in BACKENDS:
+        return USAGE, f"The suite runs on {', '.join(BACKENDS)}. Received: {found}"
     if found != backend:
         return BROKEN, f"Asked for {backend}, but Keras runs on {found}."
     if device == "mesh":

@@ -23,8 +23,9 @@ def print_run(console, outcomes, killed, noticed, report):
         "target", "dtype", "cases", "passed", "worst error, ulp", "of its budget", box=None
     )
     for row in worst_scores(outcomes):
-        worst = "0, exact" if row["budget"] == 0 else f"{row['score']:.2f}"
-        used = f"{row['score'] / row['budget']:.0%}" if row["budget"] else ""
+        score = float(row["score"])  # a word if it is not finite
+        worst = "0, exact" if row["budget"] == 0 else f"{score:.2f}"
+        used = f"{score / row['budget']:.0%}" if row["budget"] else ""
         table.add_row(
             row["target"], row["dtype"], str(row["cases"]), str(row["passed"]), worst, used
         )

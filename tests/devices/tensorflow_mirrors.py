@@ -3,6 +3,8 @@
 import problem
 import tensorflow as tf
 
+import keras_norms as kn
+
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
@@ -15,3 +17,4 @@ if __name__ == "__main__":
     problem.train(model)
     kernel = model.layers[0].kernel.value
     problem.show(**{f"replica {i}": value for i, value in enumerate(kernel.values)})
+    assert not kn.audit(model).findings

@@ -19,6 +19,7 @@ is not asked of it, and `left_out` says which and why.
 from keras_norms.testing.laws.asking import (
     CONSTRAINT_LAWS,
     CONVEX_LAWS,
+    PENALTY_LAWS,
     Check,
     checks,
     examples,
@@ -29,6 +30,7 @@ from keras_norms.testing.laws.asking import (
 __all__ = [
     "CONSTRAINT_LAWS",
     "CONVEX_LAWS",
+    "PENALTY_LAWS",
     "Check",
     "checks",
     "examples",

@@ -1,19 +1,24 @@
 """Which laws are asked of a target, and how: with weights that hypothesis draws."""
 
 import inspect
+from typing import Any
 
 import hypothesis
 import hypothesis.errors
 import keras
+import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from keras_norms.constraints import Constraint
+from keras_norms.numerics.groups import axis_of, canonical_axes
 from keras_norms.setting import Setting
 from keras_norms.testing.laws.common import (
+    acts,
     config_survives,
     half_precision,
     jit_equals_eager,
+    loads,
     pure,
     right_gradient,
 )
@@ -33,7 +38,8 @@ from keras_norms.testing.laws.constraints import (
 from keras_norms.testing.laws.penalties import not_negative, scalar
 from keras_norms.testing.laws.plain import Plain
 
-SHAPES = [(3, 4), (2, 3, 2), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
+# Of these, the first three that a target takes. JAX compiles for each of them.
+SHAPES = [(3, 4), (2, 3, 2), (5,), (1, 3, 1), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
 
 # Moderate weights, for promises about distances; and all that a float32 can be, for finiteness.
 _MODERATE = st.floats(-8, 8, width=32).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
@@ -41,7 +47,7 @@ _ANY = st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
 
 # `pure` comes first, and what compiles comes last: compiled code would leave its own tensors in
 # an object that keeps state.
-_FOR_BOTH = (half_precision, config_survives, right_gradient, jit_equals_eager)
+_FOR_BOTH = (half_precision, config_survives, loads, acts, right_gradient, jit_equals_eager)
 CONSTRAINT_LAWS = (
     *(pure, feasible, idempotent, small_weights_stay, shape_and_dtype, groups_independent),
     *(permuting_axes_commutes, finite, nan_stays_in_its_group, *_FOR_BOTH),
@@ -49,19 +55,17 @@ CONSTRAINT_LAWS = (
 CONVEX_LAWS = (feasible_input_is_identical, nearest, non_expansive)
 PENALTY_LAWS = (pure, scalar, not_negative, *_FOR_BOTH)
 # What a constraint of another kind may lack, and the laws that ask for it.
-NEEDS = {
-    "project": (feasible, *CONVEX_LAWS),
-    "along": (permuting_axes_commutes,),
+NEEDS: dict[str, tuple[Any, ...]] = {
     "axis": (groups_independent, nan_stays_in_its_group),
-    "get_config": (config_survives,),
+    "get_config": (config_survives, loads),
 }
 
 
 class Check:
     """One law, as a function of a target: draws weights, and raises where the law is broken."""
 
-    def __init__(self, law, max_examples=25):
-        self.law, self.max_examples = law, max_examples
+    def __init__(self, law, max_examples=25, shapes=None):
+        self.law, self.max_examples, self.shapes = law, max_examples, shapes
         self.__name__ = law.__name__
 
     def __call__(self, target):
@@ -77,9 +81,10 @@ class Check:
             report_multiple_bugs=False,
         )
         law, asked, broken = self.law, constraint_or_penalty(target), []
+        shapes = self.shapes or _shapes(target)
 
         @settings
-        @hypothesis.given(hnp.arrays("float32", st.sampled_from(_shapes(target)), elements=entries))
+        @hypothesis.given(hnp.arrays("float32", st.sampled_from(shapes), elements=entries))
         def holds(w):
             try:
                 law(asked, w)
@@ -97,11 +102,29 @@ class Check:
 
 
 def _shapes(target):
-    """Shapes of weights that have all the axes that a target names."""
-    axis = getattr(target, "axis", None)
-    axes = [axis] if isinstance(axis, int) else axis or ()
-    ranks = max((a + 1 if a >= 0 else -a for a in axes), default=0)
-    return [shape for shape in SHAPES if len(shape) >= ranks][:2]
+    """Shapes of weights that a target takes: those that have all the axes that it names.
+
+    Raises:
+        ValueError: If it takes none of those that the laws have.
+    """
+    takes = target.axes_for if isinstance(target, Setting) else _axes_of(target)
+    found, reason = [], None
+    for shape in SHAPES:
+        try:
+            takes(np.empty(shape, "float32"))
+        except ValueError as error:
+            reason = error
+        else:
+            found.append(shape)
+    if not found:
+        raise ValueError(f"The laws need `shapes` for {name_of(target)}: {reason}")
+    return found[:3]
+
+
+def _axes_of(target):
+    """A function of weights, which raises a ValueError if they lack an axis of the target."""
+    axis = axis_of("axis", getattr(target, "axis", None))
+    return lambda w: canonical_axes(axis, w.ndim)
 
 
 def constraint_or_penalty(target):
@@ -123,18 +146,35 @@ def constraint_or_penalty(target):
 def left_out(target):
     """The laws that are not asked of a target, by the reason."""
     asked = constraint_or_penalty(target)
+    found: dict[str, tuple[Any, ...]] = {}
+    if type(target).__module__.startswith("keras_norms."):  # `FixedMask(True)` does nothing
+        found["it is one of keras_norms"] = (acts,)
     if isinstance(asked, Constraint):
-        return {} if asked.convex else {"`convex` is False": CONVEX_LAWS}
+        if not asked.convex:
+            found["`convex` is False"] = CONVEX_LAWS
+        if asked.has_coupled_groups:
+            found["its groups are coupled"] = (groups_independent, nan_stays_in_its_group)
+        return found
     if not isinstance(asked, Plain):
-        return {}
-    found = {f"it has no `{n}`": laws for n, laws in NEEDS.items() if not hasattr(target, n)}
-    if getattr(target, "rate", 1) < 1:  # a part of the way, as in MinMaxNorm
+        return found
+    found |= {f"it has no `{n}`": laws for n, laws in NEEDS.items() if not hasattr(target, n)}
+    found["it is no constraint of keras_norms"] = (
+        *(feasible, permuting_axes_commutes, feasible_input_is_identical),
+    )
+    if not getattr(target, "convex", False) or not hasattr(target, "axis"):
+        found["it does not say `convex = True`, with an `axis`"] = (nearest, non_expansive)
+    if isinstance(getattr(target, "rate", None), float) and target.rate < 1:  # as in MinMaxNorm
         found["its `rate` is below 1"] = (idempotent, small_weights_stay)
     return found
 
 
-def checks(target, max_examples=25):
+def checks(target, max_examples=25, shapes=None):
     """The checks for a constraint, a regularizer or a function of weights, without `left_out`.
+
+    Args:
+        target: What the laws are asked of.
+        max_examples: How many weights each check draws.
+        shapes: The shapes of these weights, a list of tuples; by default, some of rank 1 to 3.
 
     Raises:
         TypeError: If `target` is none of these.
@@ -142,19 +182,26 @@ def checks(target, max_examples=25):
     is_penalty = isinstance(target, keras.regularizers.Regularizer)
     laws = PENALTY_LAWS if is_penalty else CONSTRAINT_LAWS + CONVEX_LAWS
     without = {law for laws in left_out(target).values() for law in laws}
-    return [Check(law, max_examples) for law in laws if law not in without]
+    return [Check(law, max_examples, shapes) for law in laws if law not in without]
 
 
-def parametrize_with_checks(targets, max_examples=25):
+def parametrize_with_checks(targets, max_examples=25, shapes=None):
     """A pytest decorator for `def test(target, check): check(target)`, as in scikit-learn.
 
     Args:
         targets: Constraints and regularizers, which are objects and not classes, and functions.
         max_examples: How many weights each check draws.
+        shapes: The shapes of these weights, as for `checks`.
+
+    Raises:
+        ValueError: If there are no targets, so that no test would run.
     """
     import pytest
 
-    pairs = [(target, check) for target in targets for check in checks(target, max_examples)]
+    if not targets:
+        raise ValueError("`targets` must hold at least one. Received: targets=[]")
+    every = [(target, checks(target, max_examples, shapes)) for target in targets]
+    pairs = [(target, check) for target, some in every for check in some]
     ids = [f"{name_of(target)}-{check!r}" for target, check in pairs]
     return pytest.mark.parametrize(("target", "check"), pairs, ids=ids)
 

@@ -5,7 +5,9 @@ import inspect
 import os
 import sys
 
+from keras_norms.testing.exit_codes import CONFORMS, FAILS, NOTHING_RAN, USAGE
 from keras_norms.testing.laws.asking import checks, left_out, name_of
+from keras_norms.testing.laws.measures import first_line
 
 
 def run(name, console, words=""):
@@ -16,20 +18,21 @@ def run(name, console, words=""):
     Args:
         name: Where the target is.
         console: Where each verdict is printed.
-        words: What the name of a law must contain, to be asked.
+        words: Words that the name of a law must contain, to be asked.
     """
     package, _, attribute = name.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(package), attribute)
         target = found() if inspect.isclass(found) else found
-        todo = [check for check in checks(target) if words in repr(check)]
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        console.print(f"Cannot check {name}: {error}", markup=False)
-        return 2
+        every = checks(target)
+    except Exception as error:  # whatever the user's module does
+        console.print(f"Cannot check {name}: {first_line(error)}", markup=False)
+        return USAGE
+    todo = [check for check in every if all(w in repr(check) for w in words.lower().split())]
     if not todo:
         console.print(f"No law for {name_of(target)} has {words!r} in its name.", markup=False)
-        return 5
+        return NOTHING_RAN
     broken = 0
     for check in todo:
         try:
@@ -43,5 +46,7 @@ def run(name, console, words=""):
     for reason, laws in left_out(target).items():
         names = ", ".join(law.__name__ for law in laws)
         console.print(f"Not asked, because {reason}: {names}", markup=False)
-    console.print(f"{name_of(target)}: {len(todo) - broken} of {len(todo)} laws hold", markup=False)
-    return 1 if broken else 0
+    held = f"{name_of(target)}: {len(todo) - broken} of {len(todo)} laws hold"
+    rest = len(every) - len(todo)
+    console.print(held + (f"; -k left out {rest} more" if rest else ""), markup=False)
+    return FAILS if broken else CONFORMS

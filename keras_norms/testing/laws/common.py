@@ -1,11 +1,14 @@
 """Laws of constraints and penalties alike."""
 
+import inspect
 import json
 import warnings
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_norms.config import Configured
 from keras_norms.constraints import Constraint
 from keras_norms.testing.backends import compiled, gradient
 from keras_norms.testing.harness import float64
@@ -58,6 +61,11 @@ def config_survives(target, w):
     """The config goes through JSON and gives an equal object."""
     given = target.given if isinstance(target, Plain) else target
     config = json.loads(json.dumps(given.get_config()))
+    if not isinstance(given, Configured):  # which makes the config of its fields
+        lost = [name for name in _arguments(type(given)) if name not in config]
+        assert not lost, (
+            f"the config must hold each argument of `__init__`. Received: no {', '.join(lost)}"
+        )
     restored = type(given).from_config(config)
     if type(given).__eq__ is not object.__eq__:
         assert restored == given, f"must be {given!r}. Received: {restored!r}"
@@ -69,6 +77,40 @@ def config_survives(target, w):
     assert np.array_equal(one, two), (
         f"an object made from the config {config} must do the same. Received: "
         f"{np.abs(one - two).max()} apart"
+    )
+
+
+def _arguments(cls):
+    """The names of the arguments that a class takes, but for `*args` and `**kwargs`."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in inspect.signature(cls).parameters.values() if p.kind in kinds]
+
+
+def loads(target, w):
+    """A model that is saved with it can be loaded, so its class is registered."""
+    given = target.given if isinstance(target, Plain) else target
+    saved = json.loads(json.dumps(keras.saving.serialize_keras_object(given)))
+    try:
+        restored = keras.saving.deserialize_keras_object(saved)
+    except Exception as error:
+        raise AssertionError(
+            "`load_model` must find the class; decorate it with "
+            f"`keras.saving.register_keras_serializable(...)`. Received: {type(error).__name__}"
+        ) from error
+    assert type(restored) is type(given), f"must be {given!r}. Received: {restored!r}"
+
+
+def acts(target, w):
+    """It changes some weights, or penalises some: what does nothing holds every other law."""
+    slope = np.linspace(-1, 1, w.size, dtype="float32").reshape(w.shape) + np.float32(0.125)
+    given = [np.float32(scale) * (w + slope) for scale in (1024, -1024, 2.0**-10)]
+    found = [np.asarray(float64(target(tensor(each)))) for each in given]
+    if not isinstance(target, Constraint | Plain):
+        assert any(np.any(each != 0) for each in found), "must not be 0 for all weights"
+        return
+    assert not all(map(np.array_equal, found, given)), "must change some weights. Received: none"
+    assert not all(np.array_equal(each, found[0]) for each in found), (
+        f"must depend on the weights. Received: {found[0]} for all"
     )
 
 

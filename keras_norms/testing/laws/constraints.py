@@ -21,7 +21,8 @@ def feasible(target, w):
     """What `project` returns has no excess but rounding."""
     once = project(target, w).astype("float32")
     found = excess(target, once)
-    if target.keeps_zero_groups:  # a zero group has no nearest point, and its excess says so
+    # A zero group has no nearest point, and its excess says so.
+    if target.keeps_zero_groups and not target.has_coupled_groups:
         found = found[np.abs(once).sum(axis=target.group_axes(w.ndim)) != 0]
     allowed = allowed_gap(target, w, once)
     assert (found <= allowed).all(), f"excess must be at most {allowed}. Received: {found.max()}"
@@ -61,7 +62,7 @@ def groups_independent(target, w):
     """What is outside of a group does not change it."""
     axes = target.group_axes(w.ndim)
     outside = [a for a in range(w.ndim) if a not in axes]
-    if not outside or target.has_coupled_groups:
+    if not outside:
         return
     other = w.copy()
     first = [slice(None)] * w.ndim
@@ -95,8 +96,6 @@ def finite(target, w):
 
 def nan_stays_in_its_group(target, w):
     """NaN in one entry makes its group NaN, or that entry alone; no other group sees it."""
-    if target.has_coupled_groups:
-        return
     axes = target.group_axes(w.ndim)
     spoiled = w.copy()
     spoiled.flat[0] = np.nan

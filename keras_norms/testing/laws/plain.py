@@ -1,6 +1,6 @@
 """Plain constraints: what derives from Keras' own base class, and functions of weights."""
 
-from keras_norms.numerics.groups import canonical_axes
+from keras_norms.numerics.groups import axis_of, canonical_axes
 
 
 class Plain:
@@ -25,5 +25,4 @@ class Plain:
 
     def group_axes(self, rank):
         """The axes inside a group, from `axis`, which means what it does in Keras."""
-        axis = self.given.axis
-        return canonical_axes(tuple(axis) if isinstance(axis, list) else axis, rank)
+        return canonical_axes(axis_of("axis", self.given.axis), rank)
