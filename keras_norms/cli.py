@@ -228,6 +228,8 @@ def _parser():
     laws.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     for command in (demo, audit, conformance, laws):
         command.add_argument(
-            "--backend", choices=startup.BACKENDS, help="default: KERAS_BACKEND, else keras.json"
+            "--backend",
+            choices=startup.BACKENDS,
+            help="default: KERAS_BACKEND, else that of keras.json if installed, else another",
         )
     return parser

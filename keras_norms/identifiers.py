@@ -63,6 +63,9 @@ def find_setting(identifier, classes, kind):
         identifier = identifier()
     if identifier is None or callable(identifier):
         return identifier
+    several = {"constraint": "Chain(a, b)", "regularizer": "a + b"}[kind]
+    hint = f"; several are {several}" if isinstance(identifier, (list, tuple)) else ""
     raise TypeError(
-        f"A {kind} is None, a name, a config dict, a class or a callable. Received: {identifier!r}"
+        f"A {kind} is None, a name, a config dict, a class or a callable{hint}. "
+        f"Received: {identifier!r}"
     )

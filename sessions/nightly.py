@@ -1,4 +1,4 @@
-"""Sessions that take long, or test what others publish: the workflow runs them each night."""
+"""Sessions that take long, or test what others publish: the workflow runs most at night."""
 
 import os
 import pathlib

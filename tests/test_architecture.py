@@ -87,7 +87,7 @@ ORDER = [
     "cli",
     "__main__",
 ]
-# Chooses a backend before Keras is imported; testing knows the backends and imports what it likes.
+# It knows the backends, and imports what it likes.
 TESTING = "testing"
 
 

@@ -19,7 +19,7 @@ def run(options):
     Returns:
         The exit code: 0 without errors, 1 with some, 2 if the file holds no model that Keras reads.
     """
-    sys.path.insert(0, "")  # a module beside the file, as Python itself would find it
+    sys.path.insert(0, "")  # a module in the current folder, as Python itself would find it
     for name in options.imports:
         try:
             importlib.import_module(name)

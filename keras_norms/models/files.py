@@ -156,6 +156,8 @@ def _copy_with(archive, path, text):
 
 def _read(filepath):
     """The entries of a file."""
+    if not filepath.exists():
+        raise ValueError(f"File not found: filepath={str(filepath)!r}")  # in the words of Keras
     try:
         if zipfile.is_zipfile(filepath):
             with zipfile.ZipFile(filepath) as archive:

@@ -72,10 +72,19 @@ def select(weights, where):
         )
     if not chosen:
         raise ValueError(
-            f"`where` must select a weight; the model has {_some(weights)}. "
+            f"`where` must select a weight; the model has {_some(weights)}{_hint(where)}. "
             f"Received: where={_title(where)}"
         )
     return chosen
+
+
+def _hint(where):
+    """What to write for what was probably meant, if nothing was selected."""
+    if where is None:
+        return "; None is every kernel, and where=keras.layers.Embedding is every table"
+    if isinstance(where, str) and inspect.isclass(getattr(keras.layers, where, None)):
+        return f"; a string is searched in these paths, and where=keras.layers.{where} is a class"
+    return ""
 
 
 _Layer = keras.layers.Layer

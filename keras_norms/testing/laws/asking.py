@@ -102,11 +102,19 @@ class Check:
 
 
 def _shapes(target):
-    """Shapes of weights that a target takes: those that have all the axes that it names.
+    """The shapes of weights that hypothesis draws for a target.
 
     Raises:
         ValueError: If it takes none of those that the laws have.
     """
+    found, reason = _fitting(target)
+    if not found:
+        raise ValueError(f"The laws need `shapes` for {name_of(target)}: {reason}")
+    return found[:3]
+
+
+def _fitting(target):
+    """Which of `SHAPES` a target takes, and why it does not take another."""
     takes = target.axes_for if isinstance(target, Setting) else _axes_of(target)
     found, reason = [], None
     for shape in SHAPES:
@@ -116,9 +124,7 @@ def _shapes(target):
             reason = error
         else:
             found.append(shape)
-    if not found:
-        raise ValueError(f"The laws need `shapes` for {name_of(target)}: {reason}")
-    return found[:3]
+    return found, reason
 
 
 def _axes_of(target):
@@ -152,6 +158,8 @@ def left_out(target):
     if isinstance(asked, Constraint):
         if not asked.convex:
             found["`convex` is False"] = CONVEX_LAWS
+        if not _fitting(target)[0]:
+            found["it takes weights of certain shapes only"] = (permuting_axes_commutes,)
         if asked.has_coupled_groups:
             found["its groups are coupled"] = (groups_independent, nan_stays_in_its_group)
         return found
