@@ -1,6 +1,8 @@
 """The promises of the constraints, against NumPy in float64."""
 
 import math
+import subprocess
+import sys
 
 import keras
 import ml_dtypes
@@ -352,3 +354,36 @@ def test_the_rounding_that_is_promised(shape, axes, dtype):
     eps, size = np.finfo(dtype).eps, math.prod(shape[a] for a in axes)
     w = keras.KerasTensor(shape, dtype)
     assert rounding(w, axes) == pytest.approx((4 + math.log2(size)) * eps)
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        *(kn.MaxNorm(2.0), kn.MaxNorm(1e-20), kn.MaxNorm(2.0, ord=1), kn.UnitNorm(), kn.ZeroMean()),
+        *(kn.MinMaxNorm(0.5, 1.0), kn.MinMaxNorm(1e-20, 1.0), kn.Chain(kn.NonNeg(), kn.MaxNorm())),
+    ],
+    ids=repr,
+)
+def test_groups_without_entries(constraint):
+    w = np.zeros((0, 3), "float32")
+    assert tuple(constraint(w).shape) == (0, 3)
+    assert tuple(constraint.excess(w).shape) == (3,)
+
+
+WITH_METHODS_OF_NUMPY = """
+import numpy as np
+from tensorflow.experimental.numpy import experimental_enable_numpy_behavior
+
+import keras_norms as kn
+
+experimental_enable_numpy_behavior()
+w = np.linspace(-3, 5, 36, dtype="float32").reshape(12, 3)
+for each in (kn.MaxNorm(1.0), kn.MinMaxNorm(0.5, 1.0), kn.Simplex(1.0), kn.MaxNorm(1.0, ord=1)):
+    assert float(np.max(each.excess(each(w)))) < 1e-6, each
+"""
+
+
+def test_tensors_that_were_given_methods_of_numpy():
+    """TensorFlow's are, for a whole process. The other backends' have some of their own."""
+    if keras.backend.backend() == "tensorflow":
+        subprocess.run([sys.executable, "-c", WITH_METHODS_OF_NUMPY], check=True)
