@@ -1,11 +1,11 @@
 """Constraints and regularizers for Keras 3: the same on TensorFlow, PyTorch and JAX."""
 
-from keras_norms import startup
+from keras_norms.startup import choose_backend
 
 __version__ = "0.1.0"
 
-problem = startup.choose_backend()
-if problem is None:
+_problem = choose_backend()
+if _problem is None:
     from keras_norms import constraints, regularizers
     from keras_norms.auditing.audit import Audit, audit
     from keras_norms.auditing.finding import Finding
@@ -49,4 +49,4 @@ else:
     def __getattr__(name):
         if name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        raise ImportError(problem)
+        raise ImportError(_problem)

@@ -29,8 +29,9 @@ def main(arguments=None):
         command = [sys.executable, "-m", "keras_norms", *arguments]
         environment = os.environ | {"KERAS_BACKEND": options.backend}
         return subprocess.run(command, env=environment, check=False).returncode
-    if keras_norms.problem:
-        return _missing(keras_norms.problem)
+    problem = startup.choose_backend()  # None, unless there is no backend
+    if problem:
+        return _missing(problem)
     for package, extra in options.needs(options).items():
         if not startup.is_installed(package):
             return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import operator
 import sys
 from typing import Any
 
@@ -78,6 +79,24 @@ def nonnegative(name, value):
 def fraction(name, value):
     """`value` as a Python number in [0, 1]."""
     return _real(name, value, "in [0, 1]", 0, 1)
+
+
+def whole(low, high=None):
+    """The check of a parameter that is an integer from `low`, to `high` if there is one."""
+
+    def check(name, value):
+        try:
+            if isinstance(value, bool):
+                raise TypeError
+            value = operator.index(value)
+        except TypeError:
+            raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}") from None
+        if value < low or (high is not None and value > high):
+            words = f"at least {low}" if high is None else f"in [{low}, {high}]"
+            raise ValueError(f"`{name}` must be {words}. Received: {name}={value}")
+        return value
+
+    return check
 
 
 def limit(name, value):

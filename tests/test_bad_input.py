@@ -98,6 +98,16 @@ NAN, INF = float("nan"), float("inf")
         (lambda: 3 + kn.L2(), TypeError, "unsupported operand"),
         (lambda: kn.Sum(kn.L2(), None), ValueError, "Received: regularizers=None"),
         (
+            lambda: kn.FactorSchedule(float, where=keras.layers.Dense),
+            TypeError,
+            "`where` must be a regular expression. Received: where=<class",
+        ),
+        (
+            lambda: kn.SparsitySchedule(0.5, -1, 2),
+            ValueError,
+            "`begin_epoch` must be at least 0. Received: begin_epoch=-1",
+        ),
+        (
             lambda: kn.BatchMean(kn.MaxNorm(2)),
             TypeError,
             r"must be a regularizer. Received: regularizer=MaxNorm\(.*\), a constraint",

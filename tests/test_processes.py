@@ -68,6 +68,15 @@ def test_two_controls_of_one_name_are_broken(tmp_path):
         load_controls(folder)
 
 
+@pytest.mark.parametrize("target", ["NoSuchClass", "nowhere:Class", "keras:NoSuchClass"])
+def test_a_case_of_what_does_not_exist_is_broken(target, tmp_path):
+    cases, _ = folders(tmp_path, "without_target")
+    file = cases / "max_norm" / "cases.json"
+    file.write_text(file.read_text().replace("MaxNorm", target, 1))
+    with pytest.raises(BrokenCases, match=f"There is no target '{target}'"):
+        Suite(["keras_norms"], cases).check_targets()
+
+
 def test_every_part_is_planned_once():
     suite = Suite(["keras_norms"], packaged_cases())
     planned = [i for part in suite.parts() for i in part.cases]

@@ -3,14 +3,13 @@
 import base64
 import dataclasses
 import math
-import operator
 from typing import Any, final
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.config import fraction, parameter
+from keras_norms.config import fraction, parameter, whole
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.loops import is_known
@@ -85,23 +84,6 @@ class Sparse(_Sparse):
         return keep_largest(w, axes, self.sparsity)
 
 
-def _whole(low, high):
-    """The check of a parameter that is an integer from `low` to `high`."""
-
-    def check(name, value):
-        try:
-            if isinstance(value, bool):
-                raise TypeError
-            value = operator.index(value)
-        except TypeError:
-            raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}") from None
-        if not low <= value <= high:
-            raise ValueError(f"`{name}` must be in [{low}, {high}]. Received: {name}={value}")
-        return value
-
-    return check
-
-
 def _one_axis(name, value):
     axis = axis_of(name, value)
     if isinstance(axis, tuple) and len(axis) == 1:
@@ -142,8 +124,8 @@ class SparseNM(_Sparse):
     [ 0.  -4.   3.   0.   5.   0.5]
     """
 
-    n: int = parameter(_whole(0, _LARGEST_BLOCK), 2)
-    m: int = parameter(_whole(1, _LARGEST_BLOCK), 4)
+    n: int = parameter(whole(0, _LARGEST_BLOCK), 2)
+    m: int = parameter(whole(1, _LARGEST_BLOCK), 4)
     axis: int = parameter(_one_axis, 0)
 
     def __post_init__(self):

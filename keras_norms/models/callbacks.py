@@ -208,7 +208,8 @@ class FactorSchedule(keras.callbacks.Callback):
             only one.
 
     Raises:
-        TypeError: If `schedule` is not callable; when an epoch begins, if it returns no number.
+        TypeError: If `schedule` is not callable, or `where` no regular expression; when an epoch
+            begins, if `schedule` returns no number.
         ValueError: When training begins, if no penalty is selected, or one is not a regularizer
             of keras_norms with that factor; when an epoch begins, if the factor is negative or
             not finite.
@@ -236,6 +237,8 @@ class FactorSchedule(keras.callbacks.Callback):
             raise TypeError(
                 f"`schedule` must be a function of the epoch. Received: schedule={schedule!r}"
             )
+        if where is not None and not isinstance(where, (str, re.Pattern)):
+            raise TypeError(f"`where` must be a regular expression. Received: where={where!r}")
         self.schedule = schedule
         self.where = where
         self.field = field

@@ -9,11 +9,8 @@ from keras import ops
 from keras_norms.constraints import Constraint
 from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.precision import as_tensor, lift
+from keras_norms.numerics.precision import EPS, as_tensor, lift
 from keras_norms.numerics.spectra import spectral_bound
-
-# The distance from 1 to the next number.
-EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 # The most entries of a weight that are measured at once: 2 MiB of float32, of which a constraint
 # makes several copies.

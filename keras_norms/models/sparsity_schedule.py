@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
-from keras_norms.config import fraction
+from keras_norms.config import fraction, whole
 from keras_norms.models.callbacks import ProjectWeights
 from keras_norms.models.pruning import (
     Distribution,
@@ -75,8 +73,8 @@ class SparsitySchedule(ProjectWeights):
         super().__init__()
         self.final_sparsity = fraction("final_sparsity", final_sparsity)
         self.initial_sparsity = fraction("initial_sparsity", initial_sparsity)
-        self.begin_epoch = _epoch("begin_epoch", begin_epoch)
-        self.end_epoch = _epoch("end_epoch", end_epoch)
+        self.begin_epoch = whole(0)("begin_epoch", begin_epoch)
+        self.end_epoch = whole(0)("end_epoch", end_epoch)
         if self.end_epoch < self.begin_epoch:
             raise ValueError(
                 "`end_epoch` must not be before `begin_epoch`. "
@@ -115,11 +113,3 @@ class SparsitySchedule(ProjectWeights):
         """Puts weights and averages into their sets, once there are masks."""
         if self._held is not None:  # before that, there may be nothing to project
             super().project()
-
-
-def _epoch(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < 0:
-        raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
-    return int(value)

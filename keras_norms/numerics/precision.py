@@ -9,6 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+# The distance from 1 to the next number.
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+
 _FULL = ("float32", "float64")
 _HALF = ("float16", "bfloat16")
 

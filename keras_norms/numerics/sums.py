@@ -6,8 +6,7 @@ import keras
 from keras import ops
 
 from keras_norms.numerics.entries import positive_part
-
-EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+from keras_norms.numerics.precision import EPS
 
 # TensorFlow adds the terms of a sum one after another, or in an order that its compiler chooses,
 # and the error grows with their number. A maximum with 0 between two sums is a barrier, across

@@ -87,6 +87,7 @@ def _run_suite(options, backend, console):
         raise BrokenCases(f"There is no manifest beside {folder}")
     packages = [options.target] + ([KERAS.name] if options.keras_report else [])
     suite = Suite(packages, folder, options.controls, options.device, options.words)
+    suite.check_targets()
     listed = manifest_beside(options.controls) if options.controls else None
     if listed:
         listed.check_controls(options.controls, suite.controls)
@@ -133,6 +134,9 @@ def _write(report, name):
     path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
+_OPTIONS = {"words": "-k", "keras_report": "--keras-report"}
+
+
 def _usage(options):
     """What is wrong with the options, which would be ignored otherwise, or None."""
     if ":" in options.target:
@@ -141,9 +145,9 @@ def _usage(options):
         return f"--target is {', '.join(PACKAGES)} or package:name, not {options.target}."
     else:
         unused = ("controls", "keras_report") if options.target != OURS.name else ()
-    given = [name.replace("_", "-") for name in unused if getattr(options, name)]
+    given = [_OPTIONS.get(name, f"--{name}") for name in unused if getattr(options, name)]
     if ":" in options.target and options.jobs != 1:
-        given.append("jobs")
+        given.append("--jobs")
     if given:
         return f"--target {options.target} has no use for: {', '.join(given)}."
     return None

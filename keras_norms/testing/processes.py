@@ -11,8 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from keras_norms.testing import runner
 from keras_norms.testing.cases import load_cases
 from keras_norms.testing.controls import MutantOutcome, load_controls
-from keras_norms.testing.harness import KERAS, OURS, Harness
+from keras_norms.testing.harness import KERAS, OURS, Harness, NotApplicable
 from keras_norms.testing.kinds import SLOW
+from keras_norms.testing.manifest import BrokenCases
 
 PACKAGES = {package.name: package for package in (OURS, KERAS)}
 
@@ -62,6 +63,23 @@ class Suite:
     def cases(self):
         """The cases that have the words."""
         return [self.all_cases[i] for i in self.chosen]
+
+    def check_targets(self):
+        """Refuse cases of what does not exist: that is no fault of the code under test.
+
+        Raises:
+            BrokenCases: If there is no such class or package.
+        """
+        for target in sorted({case.target for case in self.cases}):
+            for harness in self._harnesses.values():
+                try:
+                    harness.find(target)
+                except NotApplicable:
+                    continue
+                except (ImportError, AttributeError, KeyError) as error:
+                    raise BrokenCases(
+                        f"There is no target {target!r}: {type(error).__name__}: {error}"
+                    ) from error
 
     def parts(self):
         """The parts of a run; together they hold each case once per package and per mutant.
