@@ -105,6 +105,15 @@ def test_another_constraint_stays_and_a_sparse_one_is_replaced():
     assert not kn.audit(model).findings
 
 
+def test_nan_in_one_weight_does_not_empty_the_others():
+    layers = [keras.layers.Dense(4, name=name) for name in ("good", "bad")]
+    model = keras.Sequential([keras.layers.Input((4,)), *layers])
+    layers[1].kernel.assign(np.full((4, 4), np.nan))
+    with pytest.warns(kn.KerasNormsWarning, match="bad/kernel has NaN"):
+        kn.prune(model, 0.25, "global")
+    assert (layers[0].get_weights()[0] != 0).sum() == 8
+
+
 class Theirs(keras.constraints.Constraint):
     def __call__(self, w):
         return w

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import keras_norms as kn
 from keras_norms.testing import controls, runner
@@ -20,6 +22,7 @@ from keras_norms.testing.coverage import redundant
 from keras_norms.testing.expected import load_expected
 from keras_norms.testing.harness import KERAS, OURS, Harness
 from keras_norms.testing.scores import budget, score, ulp
+from keras_norms.testing.tables import print_run
 
 
 def case(**changes):
@@ -362,3 +365,10 @@ def test_only_what_is_partial_may_lack_a_class_or_an_argument():
     assert runner.run_case(case(), Harness(lacks, partial=False)).status == "crashed"
     unknown = case(config={"nothing": 1})
     assert runner.run_case(unknown, Harness(OURS.classes(), partial=False)).status == "crashed"
+
+
+def test_a_result_that_is_not_finite_is_printed():
+    found = outcome(case(), MaxNorm=lambda **config: lambda w: w * float("nan"))
+    console = Console(record=True, width=200)
+    print_run(console, [found], [], {}, {"reproduce": "keras-norms conformance", "redundant": []})
+    assert re.search(r"MaxNorm +float32 +1 +0 +(inf|nan)", console.export_text())

@@ -203,4 +203,5 @@ def _numbers(variable):
 
 
 def _magnitudes(variable):
-    return np.abs(_numbers(variable))
+    """Absolute values, in which NaN counts as infinite: it must not decide about other weights."""
+    return np.nan_to_num(np.abs(_numbers(variable)), nan=np.inf, posinf=np.inf)
