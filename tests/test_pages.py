@@ -116,7 +116,7 @@ def test_every_link_leads_somewhere(page):
 
 def test_the_readme_shows_what_the_demo_printed():
     printed = (ROOT / "examples" / "output" / "jax" / "demo.txt").read_text("utf-8").splitlines()
-    block = README.split("it prints\nthis")[1].split("```")[1].strip("\n")
+    block = README.split("The picture and this table")[1].split("```")[1].strip("\n")
     assert block.splitlines() == [line.rstrip() for line in printed[: len(block.splitlines())]]
 
 
