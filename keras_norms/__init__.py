@@ -1,10 +1,10 @@
 """Constraints and regularizers for Keras 3: the same on TensorFlow, PyTorch and JAX."""
 
-from keras_norms.startup import choose_backend
+from keras_norms.startup import choose_backend as _choose_backend
 
 __version__ = "0.1.0"
 
-_problem = choose_backend()
+_problem = _choose_backend()
 if _problem is None:
     from keras_norms import constraints, regularizers
     from keras_norms.auditing.audit import Audit, audit

@@ -223,7 +223,7 @@ def _parser():
         metavar="package:name",
         help="a constraint, regularizer or function of weights; a class is made without arguments",
     )
-    laws.add_argument("-k", dest="words", default="", help="only laws with this in their name")
+    laws.add_argument("-k", dest="words", default="", help="only laws with these words in the name")
 
     conformance.add_argument("--device", choices=("cpu", "gpu", "mesh"), default="cpu")
     laws.add_argument("--device", choices=("cpu", "gpu"), default="cpu")

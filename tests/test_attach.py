@@ -342,10 +342,20 @@ def test_a_layer_that_was_never_called_is_listed():
     assert [s.reason for s in changes.skipped] == [
         "this layer was never called, so it has no weights yet"
     ]
+    assert not kn.constrain(branching(trains=False), kn.MaxNorm(1.0), where="head").skipped
+    with pytest.raises(ValueError, match=r"normalization.* was never called"):
+        kn.constrain(branching(trains=False), kn.MaxNorm(1.0), where=L.Normalization)
     flips = keras.Sequential([L.RandomFlip()])  # has no weights, and is never built
     model = keras.Sequential([L.Input((6,)), L.Dense(3)])
     model.augment = flips
     assert not kn.constrain(model, kn.MaxNorm(1.0)).skipped
+
+
+def test_a_model_that_is_not_built_is_refused_although_a_layer_is():
+    encoder = L.Dense(4)
+    encoder.build((None, 6))
+    with pytest.raises(ValueError, match="The model must be built"):
+        kn.constrain(keras.Sequential([encoder, L.Dense(3)]), kn.MaxNorm(1.0))
 
 
 def unknown_layer():

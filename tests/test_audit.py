@@ -272,11 +272,15 @@ def test_a_constraint_of_outputs_is_found_with_data_too():
     model.compile("sgd", "mse")
     x, y = np.ones((2, 4), "float32"), np.ones((2, 3), "float32")
     assert [f.code for f in kn.audit(model, x, y).findings] == ["wrong-kind"]
+    steps = L.TimeDistributed(L.Dense(3, activity_regularizer=kn.MaxNorm(0.1)))
+    model = keras.Sequential([L.Input((2, 4)), steps])
+    assert [f.code for f in kn.audit(model).findings] == ["wrong-kind"]
 
 
-def test_the_fix_of_a_late_constraint_has_the_right_axis():
+@pytest.mark.parametrize("axis", [0, 5])
+def test_the_fix_of_a_late_constraint_has_the_right_axis(axis):
     model = keras.Sequential([L.Input((8, 8, 2)), L.Conv2D(4, 3)])
-    model.layers[0].kernel_constraint = kn.MaxNorm(9.0)
+    model.layers[0].kernel_constraint = kn.MaxNorm(9.0, axis=axis)
     (finding,) = kn.audit(model).findings
     exec(finding.fix, {"model": model, "kn": kn})
     assert not kn.audit(model).findings

@@ -296,7 +296,18 @@ def test_what_a_plain_constraint_lacks_is_not_asked():
     assert left_out(keras.regularizers.L2()) == {}
 
 
-PLAIN = [Plain(), Plain((0, 1, 2)), Plain(None), ops.relu]
+@keras.saving.register_keras_serializable("laws")
+class Wide(Plain):
+    """Its bound is far from most weights, and it looks at the last axis."""
+
+    def __init__(self, axis=-1):
+        super().__init__(axis)
+
+    def __call__(self, w):
+        return ops.clip(w, -1e6, 1e6)
+
+
+PLAIN = [Wide(), Plain(), Plain((0, 1, 2)), Plain(None), ops.relu]
 
 
 @parametrize_with_checks(PLAIN, max_examples=EXAMPLES)
@@ -321,6 +332,10 @@ def test_shapes_are_those_that_a_target_takes():
     ):
         for check in checks(target, max_examples=EXAMPLES):
             check(target)
+    fits = kn.FixedMask(np.tri(3, 4))
+    assert "permuting_axes_commutes" not in map(repr, checks(fits))
+    for check in checks(fits, max_examples=EXAMPLES):
+        check(fits)
     mask = kn.FixedMask(np.tri(5, 7))
     with pytest.raises(ValueError, match="The laws need `shapes` for FixedMask"):
         checks(mask)[0](mask)

@@ -296,15 +296,20 @@ def _divergence(rho, mean):
 )
 def test_groups_of_a_batch_of_unknown_size(penalty):
     x = np.linspace(-1, 1, 2 * 700 * 3, dtype="float32").reshape(2, 700, 3)
-    layer = keras.layers.Identity(activity_regularizer=penalty)
+    kernel = np.array([[1, 0.5, 0], [0, 1, -1], [0.25, 0, 1]], "float32")
+    layer = keras.layers.Dense(3, use_bias=False, activity_regularizer=penalty)
     model = keras.Sequential([keras.layers.Input((700, 3)), layer])
-    model.compile("sgd", "mse")
-    assert model.evaluate(x, x, verbose=0) == pytest.approx(_in_loss(penalty, x), rel=1e-5)
+    layer.kernel.assign(kernel)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
 
+    def loss(k):
+        found = penalty(ops.convert_to_tensor(x) @ k)
+        return found / len(x) if DIVIDES_ACTIVITY_PENALTIES else found
 
-def _in_loss(penalty, x):
-    divides = DIVIDES_ACTIVITY_PENALTIES
-    return float(penalty(x)) / (len(x) if divides else 1)
+    slope = ops.convert_to_numpy(backends.gradient(loss, kernel))
+    history = model.fit(x, x @ kernel, verbose=0).history
+    assert history["loss"] == [pytest.approx(float(loss(kernel)), rel=1e-5)]
+    np.testing.assert_allclose(layer.get_weights()[0], kernel - 0.01 * slope, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("penalty", [kn.BatchMean(kn.L2(1.0)), FirstSample()])

@@ -160,11 +160,12 @@ class Masked(keras.layers.Layer):
     """A layer that makes its mask when it is built, as in MADE."""
 
     def build(self, shape):
+        self.bias = self.add_weight(shape=(3,), name="bias")
         mask = kn.FixedMask(np.tri(shape[-1], 3))
         self.kernel = self.add_weight(shape=(shape[-1], 3), name="kernel", constraint=mask)
 
     def call(self, x):
-        return x @ self.kernel
+        return x @ self.kernel + self.bias
 
 
 class Net(keras.Model):
@@ -182,4 +183,5 @@ def test_a_mask_may_be_made_while_a_model_is_traced():
     net = Net()
     net.compile("sgd", "mse")
     net.fit(np.ones((8, 4), "float32"), np.ones((8, 3), "float32"), verbose=0)
-    assert not net.get_weights()[0][~np.tri(4, 3, dtype=bool)].any()
+    assert len(net.weights) == 2
+    assert not net.get_weights()[1][~np.tri(4, 3, dtype=bool)].any()

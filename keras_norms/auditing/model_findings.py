@@ -13,6 +13,7 @@ from keras_norms.models.holders import is_loadable, saved_settings
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path, is_constraint
 
+_MAKE_ANEW = "# no public name leads to the layer: make it anew without activity_regularizer"
 _NEW_STEPS = "model.train_function = model.test_function = None"
 
 
@@ -22,7 +23,7 @@ def dropped_activity_penalty(contents):
     With a stateless trainer, `fit` raises an error in place of losing that of an RNN's cell.
     """
     for layer, enclosing in contents.layers:
-        if layer.activity_regularizer is None:
+        if layer.activity_regularizer is None or is_constraint(layer.activity_regularizer):
             continue
         wrapper = next((x for x in enclosing[::-1] if _runs_step_by_step(x)), None)
         if wrapper is not None:
@@ -56,7 +57,7 @@ def _move_penalty(model, layer, wrapper):
     """Python that moves the penalty to a wrapper with the same outputs, else removes it."""
     this, outer = layer_expression(model, layer), layer_expression(model, wrapper)
     if this is None:
-        return "# no public name leads to the layer: make it anew without activity_regularizer"
+        return _MAKE_ANEW
     has_same_outputs = layer in (getattr(wrapper, "layer", None), getattr(wrapper, "cell", None))
     if has_same_outputs and wrapper.activity_regularizer is None:
         return (
@@ -172,7 +173,7 @@ def wrong_kind_of_activity(contents):
                 activity_path(layer),
                 f"{title(layer.activity_regularizer)} is a constraint, and is set as "
                 "activity_regularizer; Keras would call it all the same",
-                f"{this}.activity_regularizer = None; {_NEW_STEPS}",
+                f"{this}.activity_regularizer = None; {_NEW_STEPS}" if this else _MAKE_ANEW,
             )
 
 

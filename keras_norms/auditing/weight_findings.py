@@ -28,10 +28,10 @@ def _about_axis(weight, constraint):
         return
     shape = tuple(weight.variable.shape)
     for member in constraint.members:
-        axes = member.group_axes(len(shape))
         try:
+            axes = member.group_axes(len(shape))
             wanted = member.for_layout(weight.layout).group_axes(len(shape))
-        except ValueError:  # no axis is better than another
+        except ValueError:  # the weight lacks the axis, or no axis is better than another
             continue
         if not member.has_groups or _longer(axes, shape) == _longer(wanted, shape):
             continue
@@ -82,10 +82,7 @@ def not_applied(weight):
                     call_as_it_is(kind, weight, None),
                 )
                 continue
-            # What is set too late may have a wrong axis, too.
-            is_wrong = kind == "constraint" and any(
-                found.code == "wrong-axis" for found in _about_axis(weight, drop_in_of(says))
-            )
+            is_wrong = kind == "constraint" and _has_wrong_axis(weight, drop_in_of(says))
             yield Finding(
                 "not-applied",
                 "error",
@@ -95,6 +92,17 @@ def not_applied(weight):
                 "nothing",
                 call_for_units(weight, says) if is_wrong else call_as_it_is(kind, weight, says),
             )
+
+
+def _has_wrong_axis(weight, constraint):
+    """Whether a constraint that is set too late has another axis than its layer needs, too."""
+    if not isinstance(constraint, Constraint) or not weight.has_units:
+        return False
+    try:
+        constraint.group_axes(len(weight.variable.shape))
+    except ValueError:  # the weight lacks it
+        return True
+    return any(found.code == "wrong-axis" for found in _about_axis(weight, constraint))
 
 
 def lora(weight):

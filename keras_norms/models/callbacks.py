@@ -106,7 +106,7 @@ class NormHistory(keras.callbacks.Callback):
     - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
       if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
     - "zeros/path", if its constraint is a sparse one: the share of its weights that are zero.
-    - "penalty/path", if it has a regularizer: what that adds to the loss.
+    - "penalty/path", if it has a regularizer and is not frozen: what that adds to the loss.
     - "singular_value/path", for kernels and with `spectra=True`: the largest singular value of its
       units, as an upper bound that is at most 0.1 % above it. It takes some 10 products of the
       smaller Gram matrix of the kernel with itself.

@@ -3,6 +3,7 @@
 from keras_norms.models.describe import title
 from keras_norms.models.selection import (
     left_out,
+    named_layers,
     never_applied,
     never_called,
     select,
@@ -26,7 +27,8 @@ def planned(contents, setting, where, to_units, unknown):
     is_fitted = to_units and getattr(setting, "needs_layout", False)
     needs_layout = is_fitted or where is None
     settings, skipped, without = [], [], []
-    for weight in select(contents.weights, where):
+    unbuilt = named_layers(contents.unbuilt, where)
+    for weight in select(contents.weights, where, unbuilt):
         if setting is not None and weight.obstacle:
             skipped.append(never_applied(weight))
         elif needs_layout and weight.layout is None:
@@ -42,7 +44,7 @@ def planned(contents, setting, where, to_units, unknown):
             if isinstance(own, Setting):
                 own.axes_for(weight.variable)  # raises if the weight lacks an axis, or has no place
             settings.append((weight, own))
-    skipped += [never_called(layer) for layer in contents.unbuilt]
+    skipped += [never_called(layer) for layer in unbuilt]
     if not settings:
         raise ValueError(_why_nothing(setting, where, [*without, *skipped]))
     if without:

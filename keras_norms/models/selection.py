@@ -21,7 +21,7 @@ class Skipped:
         path: Its path.
         shape: The weight's shape; () for a layer.
         reason: Why, as a clause.
-        fix: Python that changes that, or "" if nothing needs to be done.
+        fix: What to do about it, or "" if nothing needs to be done.
     """
 
     path: str
@@ -33,11 +33,12 @@ class Skipped:
         return f"{self.path} {self.shape}: {self.reason}" + (f"; {self.fix}" if self.fix else "")
 
 
-def select(weights, where):
+def select(weights, where, unbuilt=()):
     """The weights that `where` names, those without a known layout too.
 
     Args:
         weights: The weights of a model, a sequence of `Weight`.
+        unbuilt: Layers whose weights do not exist yet, for the error message.
         where: None for every kernel; a layer class or a tuple of them, for the kernels and
             embedding tables of such layers and of the layers that they enclose; a regular
             expression, searched in the path; or a function `(layer, variable) -> bool`.
@@ -72,14 +73,25 @@ def select(weights, where):
         )
     if not chosen:
         raise ValueError(
-            f"`where` must select a weight; the model has {_some(weights)}{_hint(where)}. "
+            f"`where` must select a weight; the model has {_some(weights)}{_hint(where, unbuilt)}. "
             f"Received: where={_title(where)}"
         )
     return chosen
 
 
-def _hint(where):
+def named_layers(layers, where):
+    """Those of some layers without weights that `where` may mean: all, if it is a function."""
+    if isinstance(where, (str, re.Pattern)):
+        return [layer for layer in layers if re.search(where, f"{layer.path or layer.name}/")]
+    if where is not None and _is_class(where):
+        return [layer for layer in layers if isinstance(layer, where)]
+    return list(layers)
+
+
+def _hint(where, unbuilt):
     """What to write for what was probably meant, if nothing was selected."""
+    if unbuilt:
+        return f"; {unbuilt[0].name} was never called, so it has no weights yet"
     if where is None:
         return "; None is every kernel, and where=keras.layers.Embedding is every table"
     if isinstance(where, str) and inspect.isclass(getattr(keras.layers, where, None)):

@@ -26,7 +26,7 @@ from keras_norms.numerics.groups import axes_of_layout
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """A weight that was created trainable. It may be frozen now.
+    """A weight that is trainable, or was created so and is frozen now.
 
     Attributes:
         layer: The layer that owns it; of a recurrent layer, the cell.
@@ -120,7 +120,7 @@ class Contents:
     Attributes:
         layers: Pairs of a layer and the layers that enclose it. Each layer is there once, the
             model first.
-        weights: Each weight that was created trainable, once. Frozen ones are there too.
+        weights: Each weight that is trainable, or was created so and is frozen now, once.
         unbuilt: The layers that were never called, whose weights do not exist.
     """
 
@@ -160,7 +160,7 @@ def contents_of(model):
             if id(variable) not in owners or variable.path.rpartition("/")[0] == layer.path:
                 owners[id(variable)] = (layer, _name_in(layer, variable), variable, enclosing)
     unbuilt = tuple(layer for layer, _ in layers if not layer.built and _makes_weights(layer))
-    if unbuilt and (model in unbuilt or not owners):
+    if unbuilt and (not model.built or not owners):
         first = unbuilt[0]
         raise ValueError(
             f"The model must be built, so that its weights exist; call it on a batch, or "

@@ -5,8 +5,8 @@ from keras import ops
 
 def positive_part(x):
     """`max(x, 0)`. NaN stays NaN."""
-    # Under JAX without a compiler, `ops.relu` takes 140 us more. None is for TensorFlow, if its
-    # tensors have been given NumPy's methods.
+    # Under JAX without a compiler, `ops.relu` takes 140 us more. The upper bound is written out,
+    # because TensorFlow requires it if its tensors have been given NumPy's methods.
     if hasattr(x, "clip"):
         return x.clip(0, None)
     return ops.relu(x)

@@ -32,7 +32,7 @@ def is_known(x):
     """Whether a tensor has values, rather than being traced for a function that is compiled."""
     try:
         bool(ops.any(x))
-    except TypeError:
+    except (TypeError, RuntimeError):  # the second is PyTorch's, while Keras builds a layer
         return False
     return True
 

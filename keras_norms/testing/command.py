@@ -59,6 +59,7 @@ def run(options):
 def run_laws(options):
     """The exit code of the laws on a target of the user's."""
     console = _console()
+    sys.path.insert(0, os.getcwd())
     if ":" not in options.target:
         console.print(f"The target is package:name, not {options.target}.", markup=False)
         return USAGE

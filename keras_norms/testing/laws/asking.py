@@ -107,30 +107,28 @@ def _shapes(target):
     Raises:
         ValueError: If it takes none of those that the laws have.
     """
-    found, reason = _fitting(target)
+    found = _fitting(target)
     if not found:
+        reason = _why_not(target, SHAPES[0])
         raise ValueError(f"The laws need `shapes` for {name_of(target)}: {reason}")
     return found[:3]
 
 
 def _fitting(target):
-    """Which of `SHAPES` a target takes, and why it does not take another."""
-    takes = target.axes_for if isinstance(target, Setting) else _axes_of(target)
-    found, reason = [], None
-    for shape in SHAPES:
-        try:
-            takes(np.empty(shape, "float32"))
-        except ValueError as error:
-            reason = error
+    """Those of `SHAPES` that a target takes."""
+    return [shape for shape in SHAPES if not _why_not(target, shape)]
+
+
+def _why_not(target, shape):
+    """Why a target does not take weights of a shape, which may lack an axis; None if it does."""
+    try:
+        if isinstance(target, Setting):
+            target.axes_for(np.empty(shape, "float32"))
         else:
-            found.append(shape)
-    return found, reason
-
-
-def _axes_of(target):
-    """A function of weights, which raises a ValueError if they lack an axis of the target."""
-    axis = axis_of("axis", getattr(target, "axis", None))
-    return lambda w: canonical_axes(axis, w.ndim)
+            canonical_axes(axis_of("axis", getattr(target, "axis", None)), len(shape))
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def constraint_or_penalty(target):
@@ -149,8 +147,8 @@ def constraint_or_penalty(target):
     )
 
 
-def left_out(target):
-    """The laws that are not asked of a target, by the reason."""
+def left_out(target, shapes=None):
+    """The laws that are not asked of a target, by the reason. `shapes` is as for `checks`."""
     asked = constraint_or_penalty(target)
     found: dict[str, tuple[Any, ...]] = {}
     if type(target).__module__.startswith("keras_norms."):  # `FixedMask(True)` does nothing
@@ -158,8 +156,8 @@ def left_out(target):
     if isinstance(asked, Constraint):
         if not asked.convex:
             found["`convex` is False"] = CONVEX_LAWS
-        if not _fitting(target)[0]:
-            found["it takes weights of certain shapes only"] = (permuting_axes_commutes,)
+        if any(_why_not(target, shape[::-1]) for shape in shapes or _fitting(target)):
+            found["it takes no weights with axes in another order"] = (permuting_axes_commutes,)
         if asked.has_coupled_groups:
             found["its groups are coupled"] = (groups_independent, nan_stays_in_its_group)
         return found
@@ -189,7 +187,7 @@ def checks(target, max_examples=25, shapes=None):
     """
     is_penalty = isinstance(target, keras.regularizers.Regularizer)
     laws = PENALTY_LAWS if is_penalty else CONSTRAINT_LAWS + CONVEX_LAWS
-    without = {law for laws in left_out(target).values() for law in laws}
+    without = {law for laws in left_out(target, shapes).values() for law in laws}
     return [Check(law, max_examples, shapes) for law in laws if law not in without]
 
 

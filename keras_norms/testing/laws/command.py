@@ -2,8 +2,6 @@
 
 import importlib
 import inspect
-import os
-import sys
 
 from keras_norms.testing.exit_codes import CONFORMS, FAILS, NOTHING_RAN, USAGE
 from keras_norms.testing.laws.asking import checks, left_out, name_of
@@ -21,7 +19,6 @@ def run(name, console, words=""):
         words: Words that the name of a law must contain, to be asked.
     """
     package, _, attribute = name.partition(":")
-    sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(package), attribute)
         target = found() if inspect.isclass(found) else found
