@@ -342,7 +342,7 @@ def test_a_layer_that_was_never_called_is_listed():
     assert [s.reason for s in changes.skipped] == [
         "this layer was never called, so it has no weights yet"
     ]
-    assert not kn.constrain(branching(trains=False), kn.MaxNorm(1.0), where="head").skipped
+    assert not kn.constrain(branching(trains=False), kn.MaxNorm(1.0), where="head/kernel").skipped
     with pytest.raises(ValueError, match=r"normalization.* was never called"):
         kn.constrain(branching(trains=False), kn.MaxNorm(1.0), where=L.Normalization)
     flips = keras.Sequential([L.RandomFlip()])  # has no weights, and is never built

@@ -303,7 +303,7 @@ def test_groups_of_a_batch_of_unknown_size(penalty):
     model.compile(keras.optimizers.SGD(0.01), "mse")
 
     def loss(k):
-        found = penalty(ops.convert_to_tensor(x) @ k)
+        found = penalty(ops.matmul(x, k))
         return found / len(x) if DIVIDES_ACTIVITY_PENALTIES else found
 
     slope = ops.convert_to_numpy(backends.gradient(loss, kernel))

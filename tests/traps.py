@@ -48,7 +48,7 @@ class Branching(keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.noise, self.head = L.Normalization(), L.Dense(3)
+        self.noise, self.head = L.Normalization(), L.Dense(3, name="head")
 
     def build(self, shape):
         self.head.build(shape)
