@@ -341,6 +341,7 @@ def test_shapes_are_those_that_a_target_takes():
         checks(mask)[0](mask)
     for check in checks(mask, max_examples=EXAMPLES, shapes=[(5, 7)]):
         check(mask)
+    assert "acts" not in map(repr, checks(Plain(), shapes=[(1, 5)]))
     with pytest.raises(ValueError, match="Received: targets="):
         parametrize_with_checks([])
 

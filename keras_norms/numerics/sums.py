@@ -28,8 +28,7 @@ def total(x, axes):
             is; along such an axis, the bound holds for the sums of up to some 100 samples.
         axes: The axes to sum over: non-negative integers, sorted.
     """
-    unknown = tuple(a for a in axes if x.shape[a] is None)
-    axes = tuple(a for a in axes if x.shape[a] is not None)
+    axes, unknown = _by_length(x, axes)
     while axes:
         axes, block = _last_block(axes)
         # With axes that are no neighbours, JAX and PyTorch add one after another, too.
@@ -53,8 +52,7 @@ def total_of_all(x):
 
 def mean(x, axes):
     """Mean over `axes` of numbers that are not negative, which keep length 1."""
-    unknown = tuple(a for a in axes if x.shape[a] is None)
-    known = tuple(a for a in axes if x.shape[a] is not None)
+    known, unknown = _by_length(x, axes)
     x = total(x, known) / count(x, known)
     return ops.mean(x, axis=unknown, keepdims=True) if unknown else x
 
@@ -65,6 +63,12 @@ def count(x, axes):
     return math.prod(
         [ops.cast(shape[a], x.dtype) if x.shape[a] is None else shape[a] for a in axes]
     )
+
+
+def _by_length(x, axes):
+    """The axes of known length, and those of unknown length, as that of a batch may be."""
+    unknown = tuple(a for a in axes if x.shape[a] is None)
+    return tuple(a for a in axes if a not in unknown), unknown
 
 
 def _last_block(axes):

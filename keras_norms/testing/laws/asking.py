@@ -151,12 +151,15 @@ def left_out(target, shapes=None):
     """The laws that are not asked of a target, by the reason. `shapes` is as for `checks`."""
     asked = constraint_or_penalty(target)
     found: dict[str, tuple[Any, ...]] = {}
+    drawn = shapes or _fitting(target)[:3]
+    if drawn and all(1 in shape for shape in drawn):  # a group of one entry may have one place
+        found["all its shapes have an axis of length 1"] = (acts,)
     if type(target).__module__.startswith("keras_norms."):  # `FixedMask(True)` does nothing
         found["it is one of keras_norms"] = (acts,)
     if isinstance(asked, Constraint):
         if not asked.convex:
             found["`convex` is False"] = CONVEX_LAWS
-        if any(_why_not(target, shape[::-1]) for shape in shapes or _fitting(target)):
+        if any(_why_not(target, shape[::-1]) for shape in drawn):
             found["it takes no weights with axes in another order"] = (permuting_axes_commutes,)
         if asked.has_coupled_groups:
             found["its groups are coupled"] = (groups_independent, nan_stays_in_its_group)
