@@ -177,7 +177,8 @@ def test_a_schedule_that_cannot_be_is_refused(arguments):
 def test_a_schedule_may_be_one_step_and_sets_nothing_before_it():
     schedule, model = kn.SparsitySchedule(0.5, 2, 2, 0.1), network()
     assert [schedule.sparsity(epoch) for epoch in range(4)] == [0, 0, 0.5, 0.5]
-    model.fit(*data(), epochs=2, callbacks=[schedule], verbose=0)
+    with pytest.warns(kn.KerasNormsWarning, match="ended with epoch 1 at a sparsity of 0; "):
+        model.fit(*data(), epochs=2, callbacks=[schedule], verbose=0)
     assert model.get_layer("hidden").kernel.constraint is None
     model.fit(*data(), epochs=3, initial_epoch=2, callbacks=[schedule], verbose=0)
     assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
@@ -226,7 +227,9 @@ def test_a_resumed_run_goes_on_where_it_was(tmp_path):
     whole, broken = network(), network()
     arguments = {"batch_size": 32, "shuffle": False, "verbose": 0}
     whole.fit(*data(), epochs=6, callbacks=[schedule], **arguments)
-    broken.fit(*data(), epochs=3, callbacks=[kn.SparsitySchedule(0.9, 1, 5)], **arguments)
+    words = "epoch 2 at a sparsity of 0.52; .* 0.9 at epoch 5. Go on with `fit.initial_epoch=3, epo"
+    with pytest.warns(kn.KerasNormsWarning, match=words):
+        broken.fit(*data(), epochs=3, callbacks=[kn.SparsitySchedule(0.9, 1, 5)], **arguments)
     broken.save(tmp_path / "model.keras")
     resumed = keras.saving.load_model(tmp_path / "model.keras")
     again = [kn.SparsitySchedule(0.9, 1, 5)]

@@ -86,9 +86,9 @@ def test_units_with_equal_norms_and_of_any_rank():
 
 def test_a_compiled_function_keeps_the_same_entries():
     w = ops.convert_to_tensor(np.random.default_rng(0).integers(-4, 5, (31, 8)).astype("float32"))
-    for constraint in (kn.Sparse(0.6), kn.Sparse(0.6, axis=0), kn.SparseUnits(0.4)):
-        one, two = array(constraint(w)), array(compiled(constraint, one_graph=False)(w))
-        np.testing.assert_array_equal(one, two)
+    constraint = kn.Sparse(0.6, axis=0)  # with ties, which take another way
+    one, two = array(constraint(w)), array(compiled(constraint, one_graph=False)(w))
+    np.testing.assert_array_equal(one, two)
 
 
 def test_an_empty_weight_and_a_scalar():

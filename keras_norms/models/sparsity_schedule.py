@@ -11,6 +11,7 @@ from keras_norms.models.pruning import (
     set_masks,
     to_prune,
 )
+from keras_norms.warning import warn
 
 
 class SparsitySchedule(ProjectWeights):
@@ -31,7 +32,7 @@ class SparsitySchedule(ProjectWeights):
     then zeros are missing until the next step or the end of the epoch. The target lives in this
     callback, so a run that is resumed at an epoch goes on as if it had not stopped: the masks are
     made of the weights and the epoch alone. TensorFlow and JAX compile the training step anew
-    whenever the masks change.
+    whenever the masks change. If the training ends before `end_epoch`, you get a warning.
 
     Args:
         final_sparsity: The share of zeros from `end_epoch` on.
@@ -84,6 +85,7 @@ class SparsitySchedule(ProjectWeights):
         self.distribution = distribution
         self.where = where
         self._held: float | None = None
+        self._epoch: int | None = None
 
     def sparsity(self, epoch: int) -> float:
         """The share of zeros at an epoch; 0 before `begin_epoch`."""
@@ -97,17 +99,32 @@ class SparsitySchedule(ProjectWeights):
     def on_train_begin(self, logs=None):
         """Checks that there are weights to prune."""
         to_prune(self.model, self.where)
-        self._held = None  # the weights may be others now
+        self._held = self._epoch = None  # the weights may be others now
 
     def on_epoch_begin(self, epoch, logs=None):
         """Chooses the entries that stay, if the sparsity has changed."""
-        sparsity = self.sparsity(epoch)
+        self._epoch, sparsity = epoch, self.sparsity(epoch)
         if epoch >= self.begin_epoch and sparsity != self._held:
             contents, weights, skipped = to_prune(self.model, self.where)
             masks = masks_for([w.variable for w in weights], sparsity, self.distribution)
             set_masks(contents, list(zip(weights, masks, strict=True)), skipped)
             self._held = sparsity
         super().on_epoch_begin(epoch, logs)
+
+    def on_train_end(self, logs=None):
+        """Warns if the training ends before the schedule."""
+        super().on_train_end(logs)
+        if self._epoch is None:
+            return
+        reached = self.sparsity(self._epoch)
+        if reached != self.final_sparsity:
+            warn(
+                f"The training ended with epoch {self._epoch} at a sparsity of "
+                f"{reached:.3g}; the schedule reaches {self.final_sparsity:g} "
+                f"at epoch {self.end_epoch}. Go on with `fit(initial_epoch={self._epoch + 1}, "
+                f"epochs={self.end_epoch + 1})`, or choose an earlier `end_epoch`. "
+                "Epochs count from 0."
+            )
 
     def project(self):
         """Puts weights and averages into their sets, once there are masks."""
