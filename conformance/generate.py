@@ -116,7 +116,7 @@ def main():
     texts = {name: _text(file) for name, file in data.items()}
     wanted = {folder / name: text for name, text in texts.items()}
     wanted |= {PAGE: _page(table), MANIFEST: manifest(texts)}
-    present = [path for path in (*folder.glob("*/*.json"), PAGE, MANIFEST) if path.is_file()]
+    present = [path for path in (*folder.rglob("*.json"), PAGE, MANIFEST) if path.is_file()]
     found = {path: path.read_text("utf-8") for path in present}
     stale = sorted(p for p in wanted.keys() | found.keys() if wanted.get(p) != found.get(p))
     if arguments.check:

@@ -137,8 +137,11 @@ def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
         found.check_controls(controls, [])
     file.write_text(file.read_text() + " ")
     assert command.run(options(cases, None)) == command.BROKEN
-    manifest.write_text("[]")
-    assert command.run(options(cases, None)) == command.BROKEN
+    for broken in ("[]", '{"cases": {}}'):
+        manifest.write_text(broken)
+        assert command.run(options(cases, None)) == command.BROKEN
+    manifest.write_text('{"name": "of another tool"}')
+    assert command.run(options(cases, None, jobs=1)) == command.FAILS
     manifest.unlink()
     assert command.run(options(cases, None, jobs=1)) == command.FAILS
 

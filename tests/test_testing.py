@@ -166,8 +166,11 @@ def write(folder, **changes):
 
 
 def test_cases_are_read_as_they_are_written(tmp_path):
-    write(tmp_path)
-    assert load_cases(tmp_path) == [case()]
+    deeper = tmp_path / "deeper"
+    deeper.mkdir()
+    write(deeper)
+    for folder in (tmp_path, deeper, deeper / "max_norm"):
+        assert load_cases(folder) == [case()], "files lie at any depth"
 
 
 def test_a_truncated_file_is_broken(tmp_path):

@@ -43,6 +43,11 @@ def packaged_cases():
     return inside if inside.is_dir() else package.parent / "conformance" / "cases"
 
 
+def case_files(folder):
+    """The files of cases below a folder, however deep, in the order of their paths."""
+    return sorted(pathlib.Path(folder).rglob("*.json"))
+
+
 def check_schema(folder):
     """Compare every file below `folder` with the schema that the wheel carries.
 
@@ -53,7 +58,7 @@ def check_schema(folder):
 
     schema = packaged_cases().parent / "schema" / "cases.schema.json"
     validator = jsonschema.Draft202012Validator(json.loads(schema.read_text("utf-8")))
-    for path in sorted(pathlib.Path(folder).glob("*/*.json")):
+    for path in case_files(folder):
         try:
             errors = validator.iter_errors(json.loads(path.read_text("utf-8")))
         except ValueError as error:
@@ -73,7 +78,7 @@ def load_cases(folder):
             two cases share an id.
     """
     cases = []
-    for path in sorted(pathlib.Path(folder).glob("*/*.json")):
+    for path in case_files(folder):
         try:
             data = json.loads(path.read_text("utf-8"))
             count, found = data["count"], data["cases"]

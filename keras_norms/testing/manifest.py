@@ -44,7 +44,7 @@ class Manifest:
         Raises:
             BrokenCases: If a file is missing, new or another one.
         """
-        _check(pathlib.Path(folder), "*/*.json", self.cases)
+        _check(pathlib.Path(folder), "**/*.json", self.cases)
 
     def check_controls(self, folder, names):
         """Compare the modules of controls below a folder, and the controls that they gave.
@@ -63,6 +63,8 @@ class Manifest:
 def manifest_beside(folder):
     """The manifest beside a folder of cases or controls, or None if there is none.
 
+    A file of that name that says nothing about cases and controls is somebody else's.
+
     Raises:
         BrokenCases: If it cannot be read.
     """
@@ -72,8 +74,10 @@ def manifest_beside(folder):
     try:
         text = path.read_text("utf-8")
         data = json.loads(text)
+        if not {"cases", "controls"} & data.keys():
+            return None
         return Manifest(digest(text), data["cases"], data["controls"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BrokenCases(f"{path} is not a manifest: {error!r}") from error
 
 
