@@ -199,6 +199,7 @@ def own_cases(folder, change):
         (lambda data: "{", 3, "is not JSON: Expecting property name"),
         (lambda data: data.update(count=2), 3, "must hold 2 cases. Received: 1"),
         (lambda data: data["cases"][0].update(kind="forwrad"), 3, "$.cases[0].kind: 'forwrad'"),
+        (lambda data: data["cases"][0].update(kind="jit"), 3, "'one_graph' is a required property"),
         (
             lambda data: data["cases"][0]["expected"]["result"].pop("scale") and None,
             3,
