@@ -10,6 +10,8 @@ import json
 import pathlib
 import re
 
+from conformance import tables
+
 HERE = pathlib.Path(__file__).parent
 _SEVERITIES = ("wrong", "imprecise", "other convention", "missing")
 
@@ -86,7 +88,8 @@ def _origin(report):
     versions = report["versions"]
     backend = f"{report['backend']} {versions.get(report['backend'])}"
     where = f"{report['device']}, {report['date'][:10]}, {str(report['commit'])[:12]}"
-    return f"{backend}, Keras {versions['keras']}, {where}"
+    dead = f", {tables.dead(report)} controls fail" if report["controls"] else ""
+    return f"{backend}, Keras {versions['keras']}, {where}{dead}"
 
 
 def _dtype(case):

@@ -50,15 +50,15 @@ def table(ours, keras):
         lines.append(f"| {target} | " + " | ".join(cells) + " |")
     every = [_cell(report["cases"]) for _, report in columns]
     lines.append("| all | " + " | ".join(every) + " |")
-    dead = [_dead(report) for _, report in columns]
-    lines.append("| controls that fail, as they must | " + " | ".join(dead) + " |")
+    fails = [dead(report) for _, report in columns]
+    lines.append("| controls that fail, as they must | " + " | ".join(fails) + " |")
     for severity in SEVERITIES:
         found = [str(_severities(report["cases"])[severity]) for _, report in columns]
         lines.append(f"| cases that fail: {severity} | " + " | ".join(found) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _dead(report):
+def dead(report):
     """How many of the controls failed, if they ran."""
     controls = report["controls"].values()
     return f"{sum(c['dead'] for c in controls)} of {len(controls)}" if controls else "-"
@@ -74,7 +74,7 @@ def accounting(ours, keras):
     for name, report in ours.items():
         cells = " | ".join(str(report["counts"][count]) for count in counts)
         theirs = _in_words(_severities(keras[name]["cases"])) if name in keras else "-"
-        row = (name, origin({name: report}), cells, _dead(report), theirs)
+        row = (name, origin({name: report}), cells, dead(report), theirs)
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

@@ -88,10 +88,11 @@ function start(data) {
     const passed = count((outcome) => outcome.status === "passed");
     const expected = count((outcome) => outcome.status === "expected failure");
     const failed = SEVERITIES.map((name) => [name, count((outcome) => outcome.severity === name)]);
+    const missing = count((outcome) => outcome.status === "not run");
     const wrong = failed[0][1];
     const all = passed === ran.length;
     const [sign, color] = all ? ["✓", "good"] : wrong ? ["✗", "bad"] : ["≈", "mild"];
-    const notes = [...failed, ["expected", expected]].filter(([, n]) => n).map(([name, n]) => `${n} ${name}`);
+    const notes = [...failed, ["expected", expected], ["not run", missing]].filter(([, n]) => n).map(([name, n]) => `${n} ${name}`);
     const text = ran.length ? `${sign} ${passed} of ${ran.length}` : "-";
     const name = `${column.name}: ${text}. ${notes.join(", ")}. ${label}`;
     const content = make("span", {}, text, ...notes.map((note) => make("span", { class: "note" }, note)));
@@ -207,4 +208,6 @@ function start(data) {
   draw();
 }
 
-load().then(start);
+load().then(start).catch((error) => {
+  document.getElementById("count").textContent = `This browser cannot show the results: ${error}`;
+});
