@@ -147,7 +147,9 @@ class TestBatchMean:
 
     def test_scalars_and_empty_batches(self):
         assert float(kn.BatchMean("l2").value(np.float32(10))) == 1
-        assert float(kn.BatchMean("l2").value(np.ones((0, 3), "float32"))) == 0
+        for penalty in (kn.BatchMean("l2"), kn.BatchMean("hoyer"), kn.KLSparsity()):
+            assert float(penalty.value(np.ones((0, 3), "float32"))) == 0
+        assert np.isnan(float(kn.KLSparsity().value(np.float32([[np.nan], [0.5]]))))
 
 
 def test_names_mean_what_keras_documents():

@@ -162,7 +162,10 @@ class KLSparsity(ActivityRegularizer):
 
     def compute_penalty(self, x):
         """The divergence of each unit's mean activation from `rho`, summed, times the factor."""
-        means = ops.clip(mean(x, tuple(range(len(x.shape) - 1))), _LEAST, 1 - _LEAST)
+        axes = tuple(range(len(x.shape) - 1))
+        means = ops.clip(mean(x, axes), _LEAST, 1 - _LEAST)
         on = self.rho * (math.log(self.rho) - ops.log(means))
         off = (1 - self.rho) * (math.log1p(-self.rho) - ops.log1p(-means))
-        return self.factor * total_of_all(on + off)
+        penalty = self.factor * total_of_all(on + off)
+        # An empty batch has no mean.
+        return ops.where(ops.equal(count(x, axes), 0), ops.zeros_like(penalty), penalty)
