@@ -147,6 +147,13 @@ def test_a_weight_without_full_rank_becomes_orthogonal_too(shape, scale, rank):
         assert (got * w).sum() == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.parametrize("gain", [1e-30, 1e-20, 1e20, 1e30])
+@pytest.mark.parametrize("scale", [1e-30, 1e20, 1e37])
+def test_a_gain_may_be_far_from_the_weight(scale, gain):
+    got = mapped(kn.Orthogonal(gain), normal((6, 4)) * scale).astype("float64")
+    np.testing.assert_allclose(np.linalg.svd(got, compute_uv=False) / gain, 1, rtol=1e-6)
+
+
 def test_spectral_constraints_are_found_per_layer():
     layers = keras.layers
     model = keras.Sequential([layers.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Flatten()])

@@ -13,8 +13,8 @@ from keras_norms.numerics.sums import rounding
 
 # What a projection promises: singular values above their bound by no more than this part of it.
 CLIP_EXCESS = 1e-5
-# Each pass takes an excess to about 1e-5 of it: from the largest float32 to any bound, these many.
-_MOST_PASSES = 10
+# Each pass takes an excess to about 1e-5 of it: from the largest float32 to the smallest bound.
+_MOST_PASSES = 20
 
 
 def scaled_into_spectral_ball(w, axes, bound):
@@ -110,7 +110,9 @@ def onto_orthonormal(w, axes, length):
         length: A positive Python number.
     """
     rows = as_rows(w, axes)
-    unit = rows / length
+    largest = ops.amax(ops.abs(rows))
+    # The polar factor does not depend on a scale, and a huge weight over a tiny length is infinite.
+    unit = rows / ops.where(largest / 2.0**90 > length, largest, length)
     factor = polar_factor(unit)
     # Where no step was due, the weight stays bit for bit. JAX divides by way of an inverse.
     nearest = ops.where(ops.all(factor == unit), rows, factor * length)
