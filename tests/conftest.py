@@ -31,6 +31,8 @@ def seed():
     import keras  # not above: the process that hands tests to others has no use for it
 
     keras.utils.set_random_seed(0)
+    # Keras makes the policy at its first use, of the floatx of then, and a test may set another.
+    keras.config.dtype_policy()
 
 
 def pytest_collection_modifyitems(items):
