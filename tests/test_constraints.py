@@ -98,7 +98,7 @@ ONE_BOUND = [2.9]  # for what has a loop: a compiler takes seconds for each
 
 
 @pytest.mark.parametrize(
-    ("make", "bounds"),
+    ("make", "compiled_for"),
     [
         (kn.MaxNorm, BOUNDS),
         (lambda bound: kn.MinMaxNorm(0, bound), BOUNDS),
@@ -111,12 +111,14 @@ ONE_BOUND = [2.9]  # for what has a loop: a compiler takes seconds for each
     ],
     ids=["MaxNorm", "MinMaxNorm", "MinMaxNorm-rate", "MaxNorm-1", "clip", "scale"],
 )
-def test_feasible_weights_stay_bit_for_bit_eager_and_compiled(make, bounds):
-    for bound in bounds:
+def test_feasible_weights_stay_bit_for_bit_eager_and_compiled(make, compiled_for):
+    for bound in BOUNDS:
         w = (np.random.default_rng(0).standard_normal((5, 12)) * bound / 20).astype("float32")
         constraint, given = make(bound), ops.convert_to_tensor(w)
-        for call in (constraint, compiled(constraint, one_graph=False)):
-            np.testing.assert_array_equal(ops.convert_to_numpy(call(given)), w)
+        np.testing.assert_array_equal(ops.convert_to_numpy(constraint(given)), w)
+        if bound in compiled_for:
+            result = compiled(constraint, one_graph=False)(given)
+            np.testing.assert_array_equal(ops.convert_to_numpy(result), w)
 
 
 @pytest.mark.parametrize("size", [1e-18, 1e-16, 1e16, 1e18])
