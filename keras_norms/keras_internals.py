@@ -19,8 +19,13 @@ DIVIDES_ACTIVITY_PENALTIES = _VERSION >= (3, 14)
 
 # The trainer of JAX is stateless: it calls the model in a scope of its own, and reads the losses of
 # the layers that the model encloses only. Without this, `audit` would not see that the activity
-# penalties of the outermost model and of an RNN's cell are lost. No other trainer has this method.
+# penalties of the outermost model are lost. No other trainer has this method.
 HAS_STATELESS_TRAINER = hasattr(keras.Model, "compute_loss_and_updates")
+
+# The trainers of JAX and TensorFlow trace the loop of an RNN in a scope of its own, from which no
+# loss gets out. Without this, `audit` would not see that `fit` fails at the penalty of a cell. The
+# trainer of PyTorch, which runs each step, has neither attribute.
+TRACES_LOOPS = HAS_STATELESS_TRAINER or hasattr(keras.Model, "distribute_strategy")
 
 
 def is_from_keras(obj):

@@ -21,9 +21,12 @@ class Setting(Configured):
     Attributes:
         axis: The axes inside a group, as the user gave them. `()` means that there are no groups:
             a constraint looks at each entry by itself, or a penalty at all entries alike.
+        is_transposable: Whether it looks at singular values, which a matrix and its transpose
+            share, so that groups may be the rows or the columns.
     """
 
     axis: Any = ()
+    is_transposable = False
 
     @classmethod
     def examples(cls) -> list[Any]:

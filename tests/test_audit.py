@@ -103,6 +103,9 @@ def test_bad_arguments():
         kn.audit(3)
     with pytest.raises(ValueError, match="must be built"):
         kn.audit(keras.Sequential([L.Dense(2)]))
+    for no_batch in ((x for _ in "ab"), keras.Input((4,)), object()):
+        with pytest.raises(TypeError, match=r"one batch of inputs.*`next\(iter\(x\)\)\[0\]`"):
+            kn.audit(model, no_batch)
 
 
 def trapped():

@@ -1,5 +1,6 @@
 """Callbacks: the gaps of the training loop, norms in the history, and factors that change."""
 
+import contextlib
 import csv
 
 import keras
@@ -230,6 +231,16 @@ def test_share_of_groups_on_their_bound(constraint, factor, share):
     assert recorded[f"on_bound/{kernel.path}"] == [share]
 
 
+def test_history_needs_somewhere_to_write():
+    model = model_with(keras.optimizers.SGD(0.0))
+    for add, error in ((False, pytest.raises(ValueError, match="`logs=True`")), (True, None)):
+        callbacks = keras.callbacks.CallbackList(
+            [kn.NormHistory(where="kernel")], add_history=add, model=model
+        )
+        with error or contextlib.nullcontext():
+            callbacks.on_train_begin()
+
+
 def test_history_needs_something_to_look_at():
     model = BUILDERS["sequential"]()
     model.compile("sgd", "mse")
@@ -334,6 +345,8 @@ def test_bad_schedules():
         kn.FactorSchedule(0.5)
     with pytest.raises(ValueError, match="the model has none"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    with pytest.raises(ValueError, match=r"`where` must be a regular expression .* where='\('"):
+        kn.FactorSchedule(lambda epoch: 0.5, where="(")
     kn.regularize(model, keras.regularizers.L2(0.1))
     with pytest.raises(ValueError, match="it has no factor"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])

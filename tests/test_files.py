@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import zipfile
 
 import keras
@@ -170,7 +171,56 @@ def test_what_cannot_be_loaded_is_refused():
     assert model.layers[0].kernel.constraint == kn.UnitNorm()
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", json.dumps({"format": 2, "weights": []})])
+def named(*names, model="m"):
+    return keras.Sequential([L.Input((4,)), *(L.Dense(4, name=name) for name in names)], name=model)
+
+
+@pytest.mark.parametrize(
+    "names", [("b", "a"), ("b_3", "a_7"), ("a", "c"), ("c", "d")], ids="-".join
+)
+def test_names_come_before_the_order(names):
+    model = named("a", "b")
+    model.layers[0].kernel.constraint = kn.MaxNorm(1.0)
+    kn.save_settings(model, "settings.json")
+    other = named(*names, model="other")
+    kn.load_settings(other, "settings.json")
+    place = 1 if names[1].startswith("a") else 0  # by the order only if no name says better
+    assert [layer.kernel.constraint for layer in other.layers] == [
+        kn.MaxNorm(1.0) if i == place else None for i in range(2)
+    ]
+
+
+def test_a_name_at_another_place_is_one_of_another_model():
+    kn.save_settings(named("a", "b"), "settings.json")
+    with pytest.raises(ValueError, match=r"another model, which has b/\w+ at another place"):
+        kn.load_settings(named("b", "c"), "settings.json")
+
+
+@pytest.mark.parametrize("path", ["model.h5", "notes.txt", "folder"])
+def test_nothing_else_is_overwritten(path):
+    os.mkdir("folder")
+    model = named("a")
+    for place in ("model.h5", "notes.txt"):
+        pathlib.Path(place).write_text("of someone else", "utf-8")
+    with pytest.raises(ValueError, match=f'such as "settings.json". Received: filepath=.{path}'):
+        kn.save_settings(model, path)
+    assert os.path.isdir(path) or pathlib.Path(path).read_text("utf-8") == "of someone else"
+
+
+def test_an_empty_file_is_written():
+    pathlib.Path("empty.json").touch()  # as tempfile makes one
+    kn.save_settings(named("a"), "empty.json")
+    kn.load_settings(named("a"), "empty.json")
+
+
+NO_SETTINGS = [
+    {"format": 2, "weights": []},
+    {"format": 1, "weights": 5},
+    {"format": 1, "weights": [{}]},
+]
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", *map(json.dumps, NO_SETTINGS)])
 def test_a_file_without_settings(content):
     model = BUILDERS["sequential"]()
     if content is not None:

@@ -309,6 +309,18 @@ def test_an_equation_without_units_is_refused():
         kn.unit_axes(layer, "kernel")
 
 
+def test_a_weight_that_a_layer_lacks_is_named():
+    dense, both = L.Dense(3), L.Bidirectional(L.LSTM(2, name="both"))
+    dense.build((None, 4))
+    both.build((None, 5, 4))
+    with pytest.raises(ValueError, match=r"it has kernel, bias\. Received: weight='kernal'"):
+        kn.unit_axes(dense, "kernal")
+    with pytest.raises(ValueError, match="ask the layers in it: forward_both, backward_both"):
+        kn.unit_axes(both, "kernel")
+    with pytest.raises(TypeError, match=r"must be a Keras layer\. Received: layer='dense'"):
+        kn.unit_axes("dense", "kernel")
+
+
 @pytest.mark.parametrize("arguments", [(3, {"w": "in"}), (Custom, {"matrix": 3})])
 def test_a_layout_must_be_words_for_a_layer(arguments):
     cls, words = arguments

@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -174,12 +175,12 @@ def test_a_schedule_that_cannot_be_is_refused(arguments):
         kn.SparsitySchedule(*arguments)
 
 
-def test_a_schedule_may_be_one_step_and_sets_nothing_before_it():
+def test_a_schedule_may_be_one_step_and_makes_no_zero_before_it():
     schedule, model = kn.SparsitySchedule(0.5, 2, 2, 0.1), network()
     assert [schedule.sparsity(epoch) for epoch in range(4)] == [0, 0, 0.5, 0.5]
     with pytest.warns(kn.KerasNormsWarning, match="ended with epoch 1 at a sparsity of 0; "):
         model.fit(*data(), epochs=2, callbacks=[schedule], verbose=0)
-    assert model.get_layer("hidden").kernel.constraint is None
+    assert "0.0% zeros" in str(model.get_layer("hidden").kernel.constraint)
     model.fit(*data(), epochs=3, initial_epoch=2, callbacks=[schedule], verbose=0)
     assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
 
@@ -393,6 +394,52 @@ def test_the_history_has_the_share_of_zeros():
     kn.prune(model, 0.75)
     history = model.fit(*data(), epochs=2, callbacks=[kn.NormHistory()], verbose=0)
     assert history.history["zeros/net/hidden/kernel"] == pytest.approx([0.75, 0.75], abs=1e-3)
+
+
+def test_the_history_of_a_schedule_has_every_epoch():
+    callbacks = [kn.SparsitySchedule(0.75, 1, 2), kn.NormHistory()]
+    history = network().fit(*data(), epochs=3, callbacks=callbacks, verbose=0).history
+    assert history["zeros/net/hidden/kernel"] == pytest.approx([0.0, 0.0, 0.75], abs=1e-3)
+    with pytest.raises(ValueError, match="a callback that sets some comes before this one"):
+        network().fit(*data(), callbacks=callbacks[::-1], verbose=0)
+
+
+class Restore(keras.callbacks.Callback):
+    """Puts back the first weights when the training ends, as EarlyStopping may."""
+
+    def on_train_begin(self, logs=None):
+        self.first = self.model.get_weights()
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.first)
+
+
+def test_weights_from_before_the_mask_are_put_to_zero_with_a_warning():
+    model, schedule = network(), kn.SparsitySchedule(0.5, 0, 0)
+    with pytest.warns(kn.KerasNormsWarning, match=r"pass `start_from_epoch=0` to it"):
+        model.fit(*data(), epochs=1, callbacks=[Restore(), schedule], verbose=0)
+    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_early_stopping_restores_weights_that_fit_the_mask(is_first):
+    stop = keras.callbacks.EarlyStopping(
+        "loss", patience=9, restore_best_weights=True, start_from_epoch=2
+    )
+    model, schedule = network(), kn.SparsitySchedule(0.75, 0, 2)
+    callbacks = [schedule, stop] if is_first else [stop, schedule]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kn.KerasNormsWarning)
+        model.fit(*data(), epochs=4, callbacks=callbacks, verbose=0)
+    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.75, abs=1e-3)
+    assert not kn.audit(model).findings
+
+
+def test_a_bias_is_pruned_by_a_constraint_of_its_own():
+    model = network()
+    with pytest.raises(ValueError, match=r"it is no kernel: name it in `keras_norms\.constrain`"):
+        kn.prune(model, 0.5, where="hidden/bias")
+    kn.constrain(model, kn.Sparse(0.5), where="hidden/bias", axis="own")
 
 
 def test_without_its_constraints_a_file_loads_where_the_package_is_missing(tmp_path):

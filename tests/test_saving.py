@@ -190,6 +190,63 @@ def test_what_cannot_be_told_is_not_called_lost():
     assert "the model cannot be saved and loaded (" in finding.message
 
 
+@keras.saving.register_keras_serializable("test_saving")
+class First(L.Layer):
+    """Saves its attribute, and gives it to the first of its two layers only."""
+
+    def __init__(self, kernel_constraint=None, **arguments):
+        super().__init__(**arguments)
+        self.kernel_constraint = kn.constraints.get(kernel_constraint)
+
+    def build(self, shape):
+        self.first = L.Dense(3, kernel_constraint=self.kernel_constraint, name="first")
+        self.second = L.Dense(3, name="second")
+        self.first.build(shape)
+        self.second.build((None, 3))
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+    def get_config(self):
+        config = {"kernel_constraint": keras.constraints.serialize(self.kernel_constraint)}
+        return super().get_config() | config
+
+
+def test_an_attribute_that_is_saved_is_not_that_of_every_weight():
+    model = keras.Sequential([L.Input((8,)), First()])
+    with pytest.warns(kn.KerasNormsWarning, match="second/kernel will be lost"):
+        changes = kn.constrain(model, kn.MaxNorm(9.0))
+    assert [change.saved for change in changes] == [True, False]
+    assert [f.code for f in kn.audit(model).findings] == ["not-saved"]
+
+
+class Unsavable(L.Layer):
+    def call(self, x):
+        return x
+
+    def get_config(self):
+        raise NotImplementedError("of the user's")
+
+
+def test_of_a_model_without_a_config_nothing_can_be_told():
+    model = keras.Sequential([L.Input((8,)), L.Dense(3), Unsavable()])
+    (change,) = kn.constrain(model, kn.MaxNorm(9.0))
+    assert change.saved is None
+    assert kn.audit(model).findings == ()
+
+
+def test_penalties_of_lora_weights_come_back(tmp_path):
+    model = keras.Sequential([L.Input((8,)), L.Dense(4, kernel_regularizer=kn.L2(0.1))])
+    model.layers[0].enable_lora(2)
+    assert kn.audit(model).findings == kn.audit(model, saving=True).findings == ()
+
+
+def test_a_function_is_to_be_registered_before_it_is_written():
+    model = keras.Sequential([L.Input((8,)), L.Dense(3)])
+    with pytest.warns(kn.KerasNormsWarning, match=r"Make <lambda> known by .*After `model.save`"):
+        kn.constrain(model, lambda w: w * 1, axis="own")
+
+
 def test_looking_changes_no_later_layer():
     """Names and first weights are as if nothing had been made to be looked at."""
 

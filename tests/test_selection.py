@@ -33,6 +33,30 @@ def test_where(where, expected):
     assert {change.path for change in changes} == expected
 
 
+def test_a_function_of_one_argument_is_refused():
+    model = BUILDERS["sequential"]()
+    with pytest.raises(TypeError, match="of two arguments, the layer and the variable"):
+        kn.constrain(model, kn.NonNeg(), where=lambda layer: True)
+    with pytest.raises(ValueError, match=r'must be "unit" or "own". Received: axis=array'):
+        kn.constrain(model, kn.NonNeg(), axis=np.array([0, 1]))
+
+
+def test_factors_of_lora_have_no_units():
+    model = BUILDERS["sequential"]()
+    with_lora(model)
+    with pytest.raises(ValueError, match="LoRA multiplies it by another weight"):
+        kn.constrain(model, kn.MaxNorm(1.0), where="lora_kernel_a")
+
+
+def test_a_weight_that_a_wrapper_normalizes_is_listed():
+    model = keras.Sequential([L.Input((8,)), L.SpectralNormalization(L.Dense(4)), L.Dense(2)])
+    changes = kn.constrain(model, kn.MaxNorm(0.1))
+    (skipped,) = changes.skipped
+    assert "scales it to a spectral norm of 1 in each training step" in str(skipped)
+    assert [change.shape for change in changes] == [(4, 2)]
+    assert len(kn.regularize(model, kn.L2(0.1))) == 2  # a penalty of it counts
+
+
 def test_tables_are_named():
     inputs = L.Input((5,))
     x = L.Embedding(7, 3, "ones", name="tokens")(inputs)

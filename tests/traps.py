@@ -7,8 +7,8 @@ from whole_models import L, fit
 import keras_norms as kn
 
 theirs = keras.constraints
-# Trainers of JAX call the model in a scope of its own, and lose more penalties.
-STATELESS = keras.backend.backend() == "jax"
+# Where the loop of an RNN is traced, `fit` fails at the penalty of its cell.
+TRACES_LOOPS = keras.backend.backend() != "torch"
 
 
 def model_of(*layers, shape=(8,), compiled=None):
@@ -172,6 +172,16 @@ TRAPS = {
             L.DepthwiseConv2D((6, 1), depthwise_constraint=theirs.MaxNorm(9.0)), shape=(6, 9, 2)
         ),
     ),
+    "wrong-axis, a penalty of an embedding": (
+        "error",
+        lambda: model_of(L.Embedding(5, 3, embeddings_regularizer=kn.GroupLasso(0.1))),
+        lambda: model_of(L.Embedding(5, 3, embeddings_regularizer=kn.GroupLasso(0.1, axis=1))),
+    ),
+    "wrong-axis, a penalty in a sum": (
+        "error",
+        lambda: conv(kernel_regularizer=kn.SoftOrthogonalRegularizer(0.1) + kn.L2(0.1)),
+        lambda: conv(kernel_regularizer=kn.GroupLasso(0.1, axis=(0, 1, 3)) + kn.L2(0.1)),
+    ),
     "whole-tensor": (
         "warning",
         lambda: dense(kernel_constraint=kn.MaxNorm(9.0, axis=None)),
@@ -196,6 +206,11 @@ TRAPS = {
     ),
     "frozen": ("error", lambda: frozen(0.1), lambda: frozen(9.0)),
     "lora": ("error", lambda: with_lora(kn.MaxNorm(9.0)), lambda: with_lora(None)),
+    "overwritten": (
+        "error",
+        lambda: model_of(L.SpectralNormalization(L.Dense(4, kernel_constraint=kn.MaxNorm(0.1)))),
+        lambda: model_of(L.SpectralNormalization(L.Dense(4, bias_constraint=kn.MaxNorm(0.1)))),
+    ),
     "quantized": (
         *("warning", lambda: quantized(kernel_constraint=kn.MaxNorm(9.0))),
         quantized,
@@ -257,7 +272,7 @@ TRAPS = {
         lambda: dense(kernel_regularizer=kn.L2(0.1)),
     ),
 }
-if STATELESS:
+if TRACES_LOOPS:
     TRAPS["activity-dropped, of a cell"] = (
         "error",
         lambda: cell(penalty=kn.L2(0.1)),

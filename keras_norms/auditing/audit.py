@@ -77,7 +77,7 @@ class Audit:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings of severity "error": what fails silently."""
+        """The findings of severity "error"."""
         return tuple(f for f in self.findings if f.severity == "error")
 
     def share(self, penalty: float | None) -> float | None:
@@ -123,8 +123,9 @@ def audit(
 ) -> Audit:
     """Look at every weight, constraint and penalty of a model, and say what is not as it looks.
 
-    Nothing is changed, and nothing is trained. Errors are what fails silently, such as a norm
-    over the wrong axis, or a constraint that Keras never applies; each has a fix to paste.
+    Nothing is changed, and nothing is trained. An error means that the model does not train, or
+    that a constraint or penalty does not do what you asked for, such as a norm over the wrong
+    axis. A warning means that it may surprise you. Each has a fix to paste.
 
     Args:
         model: A built Keras model or layer.
@@ -143,7 +144,7 @@ def audit(
         An `Audit`: print it, or use `findings`, `errors`, `to_dict()`, `to_markdown()`, `plot()`.
 
     Raises:
-        TypeError: If `model` is not a Keras model or layer.
+        TypeError: If `model` is not a Keras model or layer, or `x` no batch of numbers.
         ValueError: If the model is not built; if `y` comes without `x`, or for a model that is
             not compiled.
 
@@ -237,10 +238,27 @@ def _excess(variable):
     return worst_excess(variable.constraint, variable)
 
 
+def _as_batch(x):
+    """A batch as tensors.
+
+    Raises:
+        TypeError: If it is none, but a generator of batches, or an input without values.
+    """
+    if not any(isinstance(each, keras.KerasTensor) for each in keras.tree.flatten(x)):
+        try:
+            return keras.tree.map_structure(ops.convert_to_tensor, x)
+        except Exception:  # each backend refuses in its own way what is no array
+            pass
+    raise TypeError(
+        "`x` must be one batch of inputs: an array or tensor, or a structure of them; of a "
+        f"generator or data set of batches, `next(iter(x))[0]`. Received: x={x!r}"
+    )
+
+
 def _on_data(contents, x, y):
     """The penalty of each layer's outputs on a batch, and the loss if there are targets."""
     model = contents.model
-    x = keras.tree.map_structure(ops.convert_to_tensor, x)
+    x = _as_batch(x)
     # Random numbers, metrics and the states of recurrent layers must not change.
     states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
     for layer, _ in contents.layers:

@@ -9,7 +9,8 @@ class Finding:
 
     Attributes:
         code: What kind of finding it is, such as "wrong-axis".
-        severity: "error" if it fails silently, else "warning".
+        severity: "error" if the model does not train, or if a constraint or penalty does not do
+            what was asked for; else "warning".
         path: The path of the weight or layer.
         message: What is wrong.
         fix: Python code that mends it.

@@ -15,14 +15,17 @@ from keras_norms.models.expressions import (
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
 
-def call_for_units(weight, constraint):
-    """The call that sets a constraint with the axis that the weight's layer needs."""
-    constraint = drop_in_of(constraint)
-    text = expression(constraint, with_axis=False)
+def call_for_units(kind, weight, setting):
+    """The call that sets a constraint or regularizer with the axis that the layer needs.
+
+    Arguments are those of `call_as_it_is`.
+    """
+    setting = drop_in_of(setting)
+    text = expression(setting, with_axis=False)
     if text is not None:
-        return f"kn.constrain(model, {text}, where={where_expression(weight)})"
-    text = f'{_held_expression("constraint", weight, constraint)}.for_layout("{weight.layout}")'
-    return f'kn.constrain(model, {text}, where={where_expression(weight)}, axis="own")'
+        return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)})"
+    text = f'{_held_expression(kind, weight, setting)}.for_layout("{weight.layout}")'
+    return f'kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}, axis="own")'
 
 
 def call_as_it_is(kind, weight, setting):

@@ -4,12 +4,17 @@ from keras import layers, ops
 
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_as_it_is
-from keras_norms.keras_internals import HAS_STATELESS_TRAINER, averages_in, optimizers_in
+from keras_norms.keras_internals import (
+    HAS_STATELESS_TRAINER,
+    TRACES_LOOPS,
+    averages_in,
+    optimizers_in,
+)
 from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import layer_expression
-from keras_norms.models.holders import is_loadable, saved_settings
+from keras_norms.models.holders import is_loadable, said_by_layer, same, saved_settings
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path, is_constraint
 
@@ -20,7 +25,7 @@ _NEW_STEPS = "model.train_function = model.test_function = None"
 def dropped_activity_penalty(contents):
     """Keras loses the penalty of a layer that runs step by step, or of the outermost model.
 
-    With a stateless trainer, `fit` raises an error in place of losing that of an RNN's cell.
+    That of an RNN's cell it does not lose: where the loop over steps is compiled, `fit` fails.
     """
     for layer, enclosing in contents.layers:
         if layer.activity_regularizer is None or is_constraint(layer.activity_regularizer):
@@ -49,7 +54,7 @@ def dropped_activity_penalty(contents):
 
 def _runs_step_by_step(layer):
     """Whether the layers inside are traced in a scope of their own, which keeps their losses."""
-    is_traced_loop = isinstance(layer, layers.RNN) and HAS_STATELESS_TRAINER and not layer.unroll
+    is_traced_loop = isinstance(layer, layers.RNN) and TRACES_LOOPS and not layer.unroll
     return isinstance(layer, layers.TimeDistributed) or is_traced_loop
 
 
@@ -157,9 +162,8 @@ def not_saved(contents, saving=False):
 
 def _is_another(weight, kind):
     """Whether the layer holds another setting than the variable, which is "not-applied"."""
-    setting = getattr(weight.variable, kind)
-    held = [getattr(*place) for place in weight.holders(kind)[:1]]
-    return held not in ([], [None], [setting])
+    said = said_by_layer(weight, kind)
+    return said is not None and not same(said[2], getattr(weight.variable, kind))
 
 
 def wrong_kind_of_activity(contents):

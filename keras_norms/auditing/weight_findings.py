@@ -1,7 +1,7 @@
 """Findings about one weight: its constraint, its regularizer, and whether Keras applies them.
 
 A fix is Python that works when it is pasted where `model`, `keras` and `keras_norms as kn` are
-known. An error is what fails silently.
+known.
 """
 
 import keras
@@ -12,41 +12,54 @@ from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import variable_expression
+from keras_norms.models.holders import said_by_layer, same
 from keras_norms.models.selection import register_call
 from keras_norms.numerics.groups import axes_of_layout
 from keras_norms.numerics.precision import EPS
 from keras_norms.regularizers import Regularizer
+from keras_norms.setting import Setting
 
 
 def wrong_axis(weight):
-    """A norm is not that of one unit, as with Keras' `axis=0` on a convolution or a table."""
-    yield from _about_axis(weight, drop_in_of(weight.variable.constraint))
+    """A group is not one unit, as with Keras' `axis=0` on a convolution or a table."""
+    for kind in SETTERS:
+        yield from _about_axis(weight, kind, drop_in_of(getattr(weight.variable, kind)))
 
 
-def _about_axis(weight, constraint):
-    if weight.obstacle or not weight.has_units or not isinstance(constraint, Constraint):
+def _about_axis(weight, kind, setting):
+    if weight.obstacle or not weight.has_units or not isinstance(setting, Setting):
         return
+    is_constraint = kind == "constraint"
     shape = tuple(weight.variable.shape)
-    for member in constraint.members:
+    for member in setting.members:
+        # An axis that was chosen for a penalty has a meaning: of inputs, of the whole weight.
+        if not isinstance(member, Setting) or not (is_constraint or member.has_default_axis):
+            continue
         try:
             axes = member.group_axes(len(shape))
             wanted = member.for_layout(weight.layout).group_axes(len(shape))
         except ValueError:  # the weight lacks the axis, or no axis is better than another
             continue
-        if not member.has_groups or _longer(axes, shape) == _longer(wanted, shape):
-            continue
         is_whole = member.axis is None
+        right = [wanted]
+        if member.is_transposable:
+            right.append(tuple(a for a in range(len(shape)) if a not in wanted))
+        if not member.has_groups or _longer(axes, shape) in [_longer(a, shape) for a in right]:
+            continue
+        if is_whole and not is_constraint:
+            continue
         is_unit = wanted == axes_of_layout(weight.layout)
         (groups, size), (better, better_size) = _count(shape, axes), _count(shape, wanted)
+        one = "one norm per unit" if is_constraint else "one group per unit"
         yield Finding(
             "whole-tensor" if is_whole else "wrong-axis",
             "warning" if is_whole else "error",
             weight.path,
             f"axis={member.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} "
             f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
-            f"{'one norm per unit makes' if is_unit else 'this layout asks for'} "
+            f"{f'{one} makes' if is_unit else 'this layout asks for'} "
             f"{_several(better, 'group')} of {better_size}, axis={wanted}",
-            call_for_units(weight, constraint),
+            call_for_units(kind, weight, setting),
         )
         return
 
@@ -69,40 +82,43 @@ def _count(shape, axes):
 def not_applied(weight):
     """A layer has a setting that its variable lacks, so Keras never applies it."""
     for kind in SETTERS:
-        for layer, attribute in weight.holders(kind)[:1]:
-            says, does = getattr(layer, attribute), getattr(weight.variable, kind)
-            if says is None or says == does or weight.obstacle in ("lora", "frozen"):
-                continue
-            if weight.obstacle == "quantized":  # quantization removed it without a word
-                yield Finding(
-                    "quantized",
-                    "warning",
-                    weight.path,
-                    f"{title(says)} is not applied, because quantized weights are not trained",
-                    call_as_it_is(kind, weight, None),
-                )
-                continue
-            is_wrong = kind == "constraint" and _has_wrong_axis(weight, drop_in_of(says))
+        said = said_by_layer(weight, kind)
+        if said is None or weight.obstacle in ("lora", "frozen"):
+            continue
+        layer, attribute, says = said
+        does = getattr(weight.variable, kind)
+        if same(says, does):
+            continue
+        if weight.obstacle == "quantized":  # quantization removed it without a word
             yield Finding(
-                "not-applied",
-                "error",
+                "quantized",
+                "warning",
                 weight.path,
-                f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
-                f"at, has {title(does)}; an attribute that is set after the layer is built does "
-                "nothing",
-                call_for_units(weight, says) if is_wrong else call_as_it_is(kind, weight, says),
+                f"{title(says)} is not applied, because quantized weights are not trained",
+                call_as_it_is(kind, weight, None),
             )
+            continue
+        is_wrong = _has_wrong_axis(weight, kind, drop_in_of(says))
+        yield Finding(
+            "not-applied",
+            "error",
+            weight.path,
+            f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
+            f"at, has {title(does)}; an attribute that is set after the layer is built does "
+            "nothing",
+            call_for_units(kind, weight, says) if is_wrong else call_as_it_is(kind, weight, says),
+        )
 
 
-def _has_wrong_axis(weight, constraint):
-    """Whether a constraint that is set too late has another axis than its layer needs, too."""
-    if not isinstance(constraint, Constraint) or not weight.has_units:
+def _has_wrong_axis(weight, kind, setting):
+    """Whether a setting has another axis than its layer needs."""
+    if not isinstance(setting, Setting) or not weight.has_units:
         return False
     try:
-        constraint.group_axes(len(weight.variable.shape))
+        setting.group_axes(len(weight.variable.shape))
     except ValueError:  # the weight lacks it
         return True
-    return any(found.code == "wrong-axis" for found in _about_axis(weight, constraint))
+    return any(found.code == "wrong-axis" for found in _about_axis(weight, kind, setting))
 
 
 def lora(weight):
@@ -114,6 +130,20 @@ def lora(weight):
             "error",
             weight.path,
             f"{title(constraint)} is never applied: LoRA trains other weights in its place",
+            call_as_it_is("constraint", weight, None),
+        )
+
+
+def overwritten(weight):
+    """A wrapper scales the constrained weight in each training step."""
+    constraint, wrapper = weight.variable.constraint, weight.normalizer
+    if constraint is not None and wrapper is not None:
+        yield Finding(
+            "overwritten",
+            "error",
+            weight.path,
+            f"{title(constraint)} has no effect in training: {wrapper.name} scales the weight to "
+            "a spectral norm of 1 before each use",
             call_as_it_is("constraint", weight, None),
         )
 
@@ -183,6 +213,8 @@ def violated(weight, worst):
     constraint = weight.variable.constraint
     if not worst or weight.obstacle in ("lora", "quantized"):  # 0, or None without a constraint
         return
+    if weight.normalizer is not None:  # which is what puts it outside
+        return
     if getattr(drop_in_of(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
         return  # it comes nearer with each step
     outside = f"a group is {worst:.3g} outside {title(constraint)}"
@@ -236,6 +268,8 @@ def unreachable(weight):
     shape = tuple(weight.variable.shape)
     if weight.obstacle or not isinstance(regularizer, Regularizer):
         return
+    if _has_wrong_axis(weight, "regularizer", regularizer):  # which is to be mended first
+        return
     reason = regularizer.why_never_zero(shape)
     if reason is not None:
         yield Finding(
@@ -266,6 +300,6 @@ def unknown_layout(weight):
 
 # Findings that follow from what is set, whatever the values of the weight.
 WEIGHT_CHECKS = (
-    *(wrong_axis, not_applied, lora, half_precision, batch_of_weights, unreachable),
+    *(wrong_axis, not_applied, lora, overwritten, half_precision, batch_of_weights, unreachable),
     unknown_layout,
 )

@@ -35,6 +35,7 @@ class _Spectral(Constraint):
     """A set of matrices, so that no group is by itself."""
 
     has_coupled_groups = True
+    is_transposable = True
 
     def compute_projection(self, w, axes):
         """The whole weight put into the set; an empty one stays."""

@@ -201,7 +201,7 @@ def _check_order(model, setting):
 
 
 def _check_axis(axis):
-    if axis not in ("unit", "own"):
+    if not isinstance(axis, str) or axis not in ("unit", "own"):
         raise ValueError(f'`axis` must be "unit" or "own". Received: axis={axis!r}')
 
 

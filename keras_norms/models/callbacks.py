@@ -21,7 +21,7 @@ from keras_norms.models.measures import (
     penalty_in_loss,
 )
 from keras_norms.models.penalties import penalties_of
-from keras_norms.models.selection import select
+from keras_norms.models.selection import compiled, select
 from keras_norms.models.weights import contents_of
 
 # A group counts as on its bound if growing by this much would take it out of its set. It is more
@@ -120,7 +120,8 @@ class NormHistory(keras.callbacks.Callback):
         spectra: Whether to record the largest singular values.
 
     Raises:
-        ValueError: When training begins, if there is no such weight.
+        ValueError: When training begins, if there is no such weight, or nothing records: a training
+            loop of your own needs `keras.callbacks.CallbackList(..., add_history=True)`.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn
@@ -142,6 +143,12 @@ class NormHistory(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Finds the weights."""
+        if not self.logs and getattr(self.model, "history", None) is None:
+            raise ValueError(
+                "NormHistory needs a `History` to write to; use `logs=True`, or make the list by "
+                "`keras.callbacks.CallbackList(callbacks, add_history=True, model=model)`. "
+                f"Received: model={self.model.name} without a history"
+            )
         weights = contents_of(self.model).weights
         if self.where is not None:
             self._weights = select(weights, self.where)
@@ -154,19 +161,19 @@ class NormHistory(keras.callbacks.Callback):
         if not self._weights:
             raise ValueError(
                 "No weight of the model has a constraint or a regularizer; `where` selects others, "
-                "as in NormHistory(where=keras.layers.Dense). Received: where=None"
+                "as in NormHistory(where=keras.layers.Dense), and a callback that sets some comes "
+                "before this one in the list. Received: where=None"
             )
 
     def on_epoch_end(self, epoch, logs=None):
         """Records the norms and penalties."""
-        history = self.model.history.history
         for weight in self._weights:
             for name, value in _measures_of(weight, self.spectra).items():
                 key = f"{name}/{weight.label}"
                 if self.logs:
                     logs[key] = value
                 else:
-                    history.setdefault(key, []).append(value)
+                    self.model.history.history.setdefault(key, []).append(value)
 
 
 def _measures_of(weight, spectra):
@@ -208,11 +215,11 @@ class FactorSchedule(keras.callbacks.Callback):
             only one.
 
     Raises:
-        TypeError: If `schedule` is not callable, or `where` no regular expression; when an epoch
+        TypeError: If `schedule` is not callable, or `where` no string or pattern; when an epoch
             begins, if `schedule` returns no number.
-        ValueError: When training begins, if no penalty is selected, or one is not a regularizer
-            of keras_norms with that factor; when an epoch begins, if the factor is negative or
-            not finite.
+        ValueError: If `where` is no regular expression; when training begins, if no penalty is
+            selected, or one is not a regularizer of keras_norms with that factor; when an epoch
+            begins, if the factor is negative or not finite.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn
@@ -240,17 +247,17 @@ class FactorSchedule(keras.callbacks.Callback):
         if where is not None and not isinstance(where, (str, re.Pattern)):
             raise TypeError(f"`where` must be a regular expression. Received: where={where!r}")
         self.schedule = schedule
-        self.where = where
+        self.where = where if where is None else compiled(where)
         self.field = field
 
     def _find(self, contents):
         found = penalties_of(contents)
-        chosen = [p for p in found if self.where is None or re.search(self.where, p.path)]
+        chosen = [p for p in found if self.where is None or self.where.search(p.path)]
         if not chosen:
             paths = ", ".join(p.path for p in found) or "none"
             raise ValueError(
                 f"`where` must select a penalty; the model has {paths}. "
-                f"Received: where={self.where!r}"
+                f"Received: where={self.where and self.where.pattern!r}"
             )
         return chosen
 

@@ -5,9 +5,11 @@ kernels, and a class of the user's often has none. A file of its own, or one mor
 model's `.keras` file, which Keras does not look at, holds them all.
 """
 
+import collections
 import json
 import os
 import pathlib
+import re
 import shutil
 import zipfile
 from typing import Any
@@ -36,7 +38,8 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
 
     Raises:
         ValueError: If the model is not built; if a setting cannot be loaded, such as a function
-            that is not registered; or if there is no such `.keras` file.
+            that is not registered; if there is no such `.keras` file; or if the path is that of
+            an HDF5 file, of a directory, or of a file that `save_settings` did not write.
         TypeError: If `model` is not a Keras model or layer.
 
     Example:
@@ -53,18 +56,14 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
     MaxNorm(max_value=1.0, axis=0, ord=2)
     """
     filepath = pathlib.Path(filepath)
+    _check_writable(filepath)
     weights = contents_of(model).weights
     data = {"format": _FORMAT, "weights": [_entry(weight) for weight in weights]}
     text = json.dumps(data, indent=1) + "\n"
-    if filepath.suffix != ".keras":
-        _replace(filepath, lambda path: path.write_text(text, "utf-8"))
-    elif not zipfile.is_zipfile(filepath):
-        raise ValueError(
-            "A `.keras` file must be there already: call `model.save` first. "
-            f"Received: filepath={str(filepath)!r}"
-        )
-    else:
+    if filepath.suffix == ".keras":
         _replace(filepath, lambda path: _copy_with(filepath, path, text))
+    else:
+        _replace(filepath, lambda path: path.write_text(text, "utf-8"))
     return [
         w.path for w in weights if any(getattr(w.variable, kind) is not None for kind in _KINDS)
     ]
@@ -75,10 +74,11 @@ def load_settings(
 ) -> list[str]:
     """Give the weights of a model the constraints and regularizers that `save_settings` wrote.
 
-    All settings of the model are replaced, also by none. Weights are matched by path. If the paths
-    are not the same, because Keras numbers names anew in each run, they are matched by their order,
-    which needs as many weights, of the same shapes. No weight is moved; `keras_norms.project` does
-    that.
+    All settings of the model are replaced, also by none. There must be as many weights in the file,
+    of the same shapes. Weights are matched by path, without the numbers that Keras gives anew in
+    each run and without the name of the model, and weights of one such path by their order. If some
+    names are not the same, all weights are matched by their order, unless a name that is the same
+    is at another place. No weight is moved; `keras_norms.project` does that.
 
     Args:
         model: A built Keras model or layer.
@@ -117,6 +117,34 @@ def load_settings(
         apply_settings(contents.weights, settings[kind], kind)
     renew_steps(layer for layer, _ in contents.layers)
     return [w.path for w, entry in pairs if any(entry[kind] is not None for kind in _KINDS)]
+
+
+def _check_writable(filepath):
+    """Refuse a path where settings would destroy what is there, or could not be written."""
+    if filepath.suffix == ".keras":
+        if not zipfile.is_zipfile(filepath):
+            raise ValueError(
+                "A `.keras` file must be there already: call `model.save` first. "
+                f"Received: filepath={str(filepath)!r}"
+            )
+    elif filepath.suffix in (".h5", ".hdf5"):
+        raise ValueError(
+            "An HDF5 file cannot hold settings; write them to a file of their own, such as "
+            f'"settings.json". Received: filepath={str(filepath)!r}'
+        )
+    elif filepath.is_dir() or (filepath.exists() and not _is_replaceable(filepath)):
+        raise ValueError(
+            "There is something else at this path, which the settings would replace; choose "
+            f'another one, such as "settings.json". Received: filepath={str(filepath)!r}'
+        )
+
+
+def _is_replaceable(filepath):
+    """Whether a file is empty, or one that `save_settings` wrote."""
+    try:
+        return filepath.stat().st_size == 0 or _read(filepath) is not None
+    except ValueError:
+        return False
 
 
 def _entry(weight):
@@ -164,9 +192,10 @@ def _read(filepath):
                 data = json.loads(archive.read(MEMBER))
         else:
             data = json.loads(filepath.read_text("utf-8"))
-        if data["format"] == _FORMAT:
+        needed = {"path", "shape", *_KINDS}
+        if data["format"] == _FORMAT and all(needed <= each.keys() for each in data["weights"]):
             return data["weights"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ValueError(
         "`filepath` must be a file that `keras_norms.save_settings` wrote. "
@@ -175,17 +204,26 @@ def _read(filepath):
 
 
 def _matched(weights, entries, filepath):
-    """Pairs of a weight and its entry, by path, or else by order and shape."""
-    by_path = {entry["path"]: entry for entry in entries}
-    if by_path.keys() == {w.label for w in weights}:
-        pairs = [(w, by_path[w.label]) for w in weights]
-    elif len(entries) == len(weights):
-        pairs = list(zip(weights, entries, strict=True))
-    else:
+    """Pairs of a weight and its entry, by path, or else by names and order."""
+    if len(entries) != len(weights):
         raise ValueError(
             f"The settings are of another model, which has {len(entries)} weights, and this one "
             f"has {len(weights)}. Received: filepath={str(filepath)!r}"
         )
+    theirs, ours = [entry["path"] for entry in entries], [w.label for w in weights]
+    if set(theirs) != set(ours):
+        theirs, ours = _names(theirs), _names(ours)
+    if collections.Counter(theirs) != collections.Counter(ours):
+        moved = [name for name in ours if _is_elsewhere(name, ours, theirs)]
+        if moved:
+            raise ValueError(
+                f"The settings are of another model, which has {moved[0]} at another place. "
+                f"Received: filepath={str(filepath)!r}"
+            )
+        theirs, ours = [""] * len(weights), [""] * len(weights)  # the order alone counts
+    # Weights of one name are in the order of their entries, because sorting keeps it.
+    positions = [sorted(range(len(weights)), key=each.__getitem__) for each in (ours, theirs)]
+    pairs = [(weights[i], entries[j]) for i, j in sorted(zip(*positions, strict=True))]
     for weight, entry in pairs:
         if list(weight.variable.shape) != entry["shape"]:
             raise ValueError(
@@ -194,6 +232,21 @@ def _matched(weights, entries, filepath):
                 f"Received: filepath={str(filepath)!r}"
             )
     return pairs
+
+
+def _names(paths):
+    """Paths without the numbers that Keras adds to names, and without the name of the model.
+
+    The first name is that of the model if all paths have it.
+    """
+    paths = [re.sub(r"_\d+(?=/|:|$)|:\d+$", "", path) for path in paths]
+    first = {path.partition("/")[0] for path in paths}
+    return [path.partition("/")[2] for path in paths] if len(first) == 1 else paths
+
+
+def _is_elsewhere(name, ours, theirs):
+    """Whether both lists have a name, but never at one position."""
+    return name in theirs and all(pair != (name, name) for pair in zip(ours, theirs, strict=True))
 
 
 def _made(entry, kind, custom_objects):

@@ -80,7 +80,8 @@ def saved_attributes(model, attributes):
         attributes: A collection of (layer, attribute name).
 
     Returns:
-        The set of (id of the layer, attribute name).
+        The set of (id of the layer, attribute name); None if the model has no config, so that it
+        cannot be saved either.
     """
     unique = {(id(layer), name): (layer, name) for layer, name in attributes}
     places = list(unique.values())
@@ -89,8 +90,8 @@ def saved_attributes(model, attributes):
         for number, (layer, name) in enumerate(places):
             setattr(layer, name, _Mark(number, before[number]))
         config = model.get_config()
-    except Exception:  # a user's class may have no config, or raise anything: it cannot be saved
-        config = {}
+    except Exception:  # a user's class may have no config, or raise anything
+        return None
     finally:
         for (layer, name), value in zip(places, before, strict=True):
             setattr(layer, name, value)
@@ -117,9 +118,12 @@ def saved_settings(model, weights, kind):
         kind: "constraint" or "regularizer".
 
     Returns:
-        A list of True, False, and None where it cannot be told without saving the model.
+        A list of True, False, and None where it cannot be told without saving the model, or the
+        model cannot be saved.
     """
     saved = saved_attributes(model, [place for w in weights for place in w.holders(kind)])
+    if saved is None:
+        return [None] * len(weights)
     made_again: dict = {}  # by the id of a layer
     return [_comes_back(weight, kind, saved, made_again) for weight in weights]
 
@@ -127,12 +131,15 @@ def saved_settings(model, weights, kind):
 def _comes_back(weight, kind, saved, made_again):
     """Whether the nearest attribute that is saved holds what the variable holds.
 
-    If none is saved, a class that is not Keras' own may still set it when it is made again.
+    That a class which is not Keras' own saves an attribute does not say on which weights it sets
+    it, and it may set what no attribute holds: such a layer is made again.
     """
     setting = getattr(weight.variable, kind)
     for layer, name in weight.holders(kind):
         if (id(layer), name) in saved:
-            return same(getattr(layer, name), setting) and is_loadable(setting)
+            if is_from_keras(layer) or layer is weight.layer:
+                return same(getattr(layer, name), setting) and is_loadable(setting)
+            break
     layer = next((x for x in (*weight.enclosing, weight.layer) if not is_from_keras(x)), None)
     if layer is None:
         return setting is None
@@ -193,6 +200,29 @@ def is_loadable(setting):
     except Exception:  # whatever a reader raises
         return False
     return True
+
+
+def said_by_layer(weight, kind):
+    """What the nearest layer says of a weight's setting.
+
+    Args:
+        weight: A `Weight`.
+        kind: "constraint" or "regularizer".
+
+    Returns:
+        (layer, attribute name, setting), made if the layer has its name or config; None if the
+        layer says nothing.
+    """
+    for layer, attribute in weight.holders(kind)[:1]:
+        setting = getattr(layer, attribute)
+        if isinstance(setting, (str, dict)):
+            try:
+                setting = getattr(keras, f"{kind}s").get(setting)
+            except Exception:  # a name that only the user's class knows
+                return None
+        if setting is not None:
+            return layer, attribute, setting
+    return None
 
 
 def same(one, other):

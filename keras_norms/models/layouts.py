@@ -11,7 +11,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_norms.keras_internals import attribute_names, held_variable, is_from_keras
+from keras_norms.keras_internals import (
+    attribute_names,
+    children_of,
+    held_variable,
+    is_from_keras,
+)
 from keras_norms.models.others import layouts_of_class
 from keras_norms.numerics.groups import axes_of_layout
 
@@ -111,7 +116,9 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
         A tuple of axes; `()` for a weight that is elementwise, such as a bias.
 
     Raises:
-        ValueError: If the layout is not known, or has no axis that tells units apart.
+        TypeError: If `layer` is not a Keras layer.
+        ValueError: If the layer has no such weight, or its layout is not known or has no axis
+            that tells units apart.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -120,6 +127,8 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
     >>> kn.unit_axes(layer, "kernel")  # (rows, cols, in, out)
     (0, 1, 2)
     """
+    if not isinstance(layer, layers.Layer):
+        raise TypeError(f"`layer` must be a Keras layer. Received: layer={layer!r}")
     if isinstance(layer, layers.RNN) and not isinstance(layer.cell, layers.StackedRNNCells):
         layer = layer.cell
     name = weight if isinstance(weight, str) else name_of(layer, weight)
@@ -129,8 +138,22 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
             f"{type(layer).__name__} has no weight with a layout that is this variable. "
             f"Received: {path}"
         )
+    _check_has(layer, name)
     layout = layout_of(layer, name)
     return () if layout == "*" else axes_of_layout(layout)
+
+
+def _check_has(layer, name):
+    """Refuse the name of a weight that a built layer does not have itself."""
+    if not layer.built or hasattr(layer, name):
+        return
+    own = [n.lstrip("_") for n, value in vars(layer).items() if isinstance(value, keras.Variable)]
+    inside = ", ".join(each.name for each in children_of(layer))
+    has = f"it has {', '.join(own)}" if own else "it has none of its own"
+    more = f"; ask the layers in it: {inside}" if inside else ""
+    raise ValueError(
+        f"{type(layer).__name__} has no weight of this name; {has}{more}. Received: weight={name!r}"
+    )
 
 
 def layout_of(layer, name):

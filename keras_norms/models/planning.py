@@ -1,11 +1,13 @@
 """Planning: what to set on each weight, and what is left out, before anything is changed."""
 
+from keras_norms.constraints import Constraint
 from keras_norms.models.describe import title
 from keras_norms.models.selection import (
     left_out,
     named_layers,
     never_applied,
     never_called,
+    normalized,
     select,
     without_layout,
     without_units,
@@ -31,10 +33,12 @@ def planned(contents, setting, where, to_units, unknown):
     for weight in select(contents.weights, where, unbuilt):
         if setting is not None and weight.obstacle:
             skipped.append(never_applied(weight))
+        elif isinstance(setting, Constraint) and weight.normalizer is not None:
+            skipped.append(normalized(weight))
         elif needs_layout and weight.layout is None:
             without.append(without_layout(weight))
         elif has_groups and weight.layout and not weight.has_units:
-            skipped.append(without_units(weight))
+            skipped.append(without_units(weight, is_fitted))
         else:
             try:
                 own = setting.for_layout(weight.layout) if is_fitted else setting

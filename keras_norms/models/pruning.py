@@ -113,6 +113,13 @@ def to_prune(model, where):
     return contents, [weight for weight, _ in settings], skipped
 
 
+def has_mask(weight):
+    """Whether a weight has a sparse constraint already."""
+    constraint = drop_in_of(weight.variable.constraint)
+    members = getattr(constraint, "members", (constraint,))
+    return any(getattr(each, "is_sparse", False) for each in members)
+
+
 def set_masks(contents, masks, skipped=()):
     """Pairs of a weight and its mask, set as constraints: what `constrain` returns."""
     settings = [(weight, _beside(weight, FixedMask(mask))) for weight, mask in masks]

@@ -50,7 +50,7 @@ def select(weights, where, unbuilt=()):
     if where is None:
         chosen = [w for w in weights if w.layout is None or w.is_kernel]
     elif isinstance(where, (str, re.Pattern)):
-        pattern = _compiled(where)
+        pattern = compiled(where)
         chosen = [w for w in weights if pattern.search(w.path)]
     elif _is_class(where):
         of_class = [
@@ -64,6 +64,7 @@ def select(weights, where, unbuilt=()):
                 f'where=r"{re.escape(of_class[0].path)}$". Received: where={_title(where)}'
             )
     elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
+        _check_takes_two(where)
         chosen = [w for w in weights if where(w.layer, w.variable)]
     else:
         raise TypeError(
@@ -107,7 +108,25 @@ def _is_class(where):
     return all(inspect.isclass(c) and issubclass(c, _Layer) for c in classes)
 
 
-def _compiled(where):
+def _check_takes_two(where):
+    """Refuse a function that does not take a layer and a variable, before Python does."""
+    try:
+        inspect.signature(where).bind(None, None)
+    except TypeError:
+        raise TypeError(
+            "`where` must be a function of two arguments, the layer and the variable. "
+            f"Received: where={where!r}"
+        ) from None
+    except ValueError:  # a function of C has no signature
+        pass
+
+
+def compiled(where):
+    """The regular expression of a `where`.
+
+    Raises:
+        ValueError: If it is none.
+    """
     try:
         return re.compile(where)
     except re.error as error:
@@ -159,6 +178,15 @@ def never_applied(weight):
     return left_out(weight, reason, fix)
 
 
+def normalized(weight):
+    """A weight that a wrapper sets in each training step, whatever a constraint made of it."""
+    return left_out(
+        weight,
+        f"{weight.normalizer.name} scales it to a spectral norm of 1 in each training step",
+        "constrain the layer without `SpectralNormalization`",
+    )
+
+
 def never_called(layer):
     """The entry for a layer that was never called, whose weights do not exist."""
     reason = "this layer was never called, so it has no weights yet"
@@ -182,8 +210,20 @@ def without_layout(weight):
     return left_out(weight, reason, register_call(weight))
 
 
-def without_units(weight):
-    """An elementwise weight, such as a bias: it has no groups."""
+def without_units(weight, needs_units):
+    """A weight without groups: an elementwise one, such as a bias, or a factor of LoRA."""
+    if weight.layout == "...":
+        return left_out(
+            weight,
+            "LoRA multiplies it by another weight, so it has no units of its own",
+            'give an axis and `axis="own"`',
+        )
+    if not needs_units:
+        return left_out(
+            weight,
+            "it has one number per unit, so it is no kernel",
+            'name it in `keras_norms.constrain`, with `keras_norms.Sparse` and `axis="own"`',
+        )
     return left_out(
         weight,
         "it has one number per unit, hence no norm per unit",

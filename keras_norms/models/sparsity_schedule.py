@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
 from keras_norms.config import fraction, whole
 from keras_norms.models.callbacks import ProjectWeights
+from keras_norms.models.measures import worst_excess
 from keras_norms.models.pruning import (
     Distribution,
     check_distribution,
+    has_mask,
     masks_for,
     set_masks,
     to_prune,
@@ -33,6 +37,12 @@ class SparsitySchedule(ProjectWeights):
     callback, so a run that is resumed at an epoch goes on as if it had not stopped: the masks are
     made of the weights and the epoch alone. TensorFlow and JAX compile the training step anew
     whenever the masks change. If the training ends before `end_epoch`, you get a warning.
+
+    From the start of the training, each weight has a mask, of ones until `begin_epoch`. A callback
+    that looks for constraints, such as `NormHistory`, comes after this one in the list. With
+    `EarlyStopping(restore_best_weights=True)`, pass `start_from_epoch=end_epoch`: else it may
+    restore weights from before the last mask, about which you get a warning if it comes before this
+    callback.
 
     Args:
         final_sparsity: The share of zeros from `end_epoch` on.
@@ -97,8 +107,11 @@ class SparsitySchedule(ProjectWeights):
         return self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * left**3
 
     def on_train_begin(self, logs=None):
-        """Checks that there are weights to prune."""
-        to_prune(self.model, self.where)
+        """Gives a mask of ones to weights that have none."""
+        contents, weights, skipped = to_prune(self.model, self.where)
+        bare = [w for w in weights if not has_mask(w)]
+        masks = [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare]
+        set_masks(contents, masks, skipped)
         self._held = self._epoch = None  # the weights may be others now
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -112,10 +125,20 @@ class SparsitySchedule(ProjectWeights):
         super().on_epoch_begin(epoch, logs)
 
     def on_train_end(self, logs=None):
-        """Warns if the training ends before the schedule."""
+        """Warns if the training ends before the schedule, or with weights from before the masks."""
+        restored = self._held is not None and any(
+            worst_excess(w.variable.constraint, w.variable) > 0
+            for w in to_prune(self.model, self.where)[1]
+        )
         super().on_train_end(logs)
         if self._epoch is None:
             return
+        if restored:
+            warn(
+                "The weights were changed after the last step, and do not fit their masks, which "
+                "have put them to zero now. If `EarlyStopping` restored them, pass "
+                f"`start_from_epoch={self.end_epoch}` to it."
+            )
         reached = self.sparsity(self._epoch)
         if reached != self.final_sparsity:
             warn(

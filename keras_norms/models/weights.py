@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import functools
 import os
+import re
 from typing import Any
 
 import keras
@@ -89,6 +90,19 @@ class Weight:
             return "quantized"
         return "lora" if has_lora(self.layer) else "frozen"
 
+    @property
+    def normalizer(self):
+        """The `SpectralNormalization` that scales it in each training step; None if none does."""
+        return next(
+            (
+                layer
+                for layer in self.enclosing
+                if isinstance(layer, keras.layers.SpectralNormalization)
+                and getattr(layer, "kernel", None) is self.variable
+            ),
+            None,
+        )
+
     def holders(self, kind):
         """The attributes from which Keras may save this weight's setting, the nearest layer first.
 
@@ -104,12 +118,27 @@ class Weight:
         own = [f"{self.name}_{kind}", f"{stem}_{kind}"]
         if isinstance(self.layer, _DEPTHWISE) and self.name == "kernel":
             own = [f"depthwise_{kind}"]
-        found = [(self.layer, a) for a in own if a in vars(self.layer)][:1]
+        lora = _OF_LORA.fullmatch(self.name)
+        if lora and kind == "regularizer":  # which Keras takes from the weight they stand in for
+            own = [f"{lora[1]}_regularizer"]
+        found = [(self.layer, a) for a in own if _may_hold(self.layer, a)][:1]
         # Attention holds one setting for its four dense layers.
         shared = attribute_names(f"{self.name}_{kind}")
-        return found + [(x, a) for x in self.enclosing[::-1] for a in shared if a in vars(x)]
+        return found + [(x, a) for x in self.enclosing[::-1] for a in shared if _may_hold(x, a)]
 
 
+def _may_hold(layer, attribute):
+    """Whether an attribute holds a setting, its name or config, or None.
+
+    A class of a user's may have the factor of a penalty there, which is no setting.
+    """
+    value = vars(layer).get(attribute)
+    return attribute in vars(layer) and (
+        value is None or callable(value) or isinstance(value, (str, dict))
+    )
+
+
+_OF_LORA = re.compile("lora_(.+)_[ab]")
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 

@@ -237,6 +237,7 @@ class SpectralRegularizer(Regularizer):
 
     factor: float = parameter(nonnegative, 0.01, is_factor=True)
     axis: Axis = parameter(axis_of, 0)
+    is_transposable = True
 
     def compute_penalty(self, x):
         """Half of the square of the spectral bound, times the factor."""
