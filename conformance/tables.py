@@ -117,9 +117,9 @@ def proof(ours):
     ]
     controls = max(len(report["controls"]) for report in ours.values())
     return (
-        f"Test cases with exact results that pass: {', '.join(passed)}. The others fail because of "
-        "a mistake in Keras or in a backend, and are listed. We also broke the code and the test "
-        f"programs on purpose in {controls} ways; the suite noticed each.\n"
+        f"Golden cases, which have exact results, that pass: {', '.join(passed)}. The others fail "
+        "because of a mistake in Keras or in a backend, and are listed. We also broke the code and "
+        f"the test programs on purpose in {controls} ways; the suite noticed each.\n"
     )
 
 

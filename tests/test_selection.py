@@ -61,7 +61,12 @@ def test_tables_are_named():
     inputs = L.Input((5,))
     x = L.Embedding(7, 3, "ones", name="tokens")(inputs)
     model = keras.Model(inputs, L.Dense(2, name="head")(L.Flatten()(x)))
-    assert [c.path for c in kn.constrain(model, kn.MaxNorm(0.1))] == ["head/kernel"]
+    changes = kn.constrain(model, kn.MaxNorm(0.1))
+    assert [c.path for c in changes] == ["head/kernel"]
+    assert [str(each) for each in changes.skipped] == [
+        "tokens/embeddings (7, 3): an embedding table is no kernel; name it: "
+        'where=r"^tokens/embeddings$"'
+    ]
     (change,) = kn.constrain(model, kn.MaxNorm(0.01), where=L.Embedding)
     assert change.after == kn.MaxNorm(0.01, axis=1)
     norms = np.linalg.norm(np.asarray(model.layers[1].embeddings), axis=1)
@@ -192,8 +197,8 @@ def test_a_pattern_that_matches_biases_too():
     changes = kn.constrain(model, kn.MaxNorm(0.1), where=f"^{name}/")
     assert [change.path for change in changes] == [f"{name}/kernel"]
     assert str(changes).splitlines() == [
-        f"{name}/kernel (3, 3, 2, 4): MaxNorm(max_value=0.1, axis=(0, 1, 2), ord=2) "
-        "for y x in unit",
+        f"{name}/kernel (3, 3, 2, 4): MaxNorm(max_value=0.1, axis=(0, 1, 2), ord=2), "
+        'from its layout "y x in unit"',
         f"left out: {name}/bias (4,): it has one number per unit, hence no norm per unit; limit "
         'its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
     ]

@@ -59,7 +59,7 @@ class WeightReport:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Audit:
-    """What `audit` finds. It prints as tables, and notebooks show them as HTML.
+    """What `audit` found. It prints as tables, and notebooks show them as HTML.
 
     Attributes:
         name: The model's name.
@@ -85,7 +85,12 @@ class Audit:
         return penalty / self.loss if self.loss and penalty is not None else None
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold: everything but the norm of each single unit."""
+        """A dict that JSON can hold: everything but the norm of each single unit.
+
+        Returns:
+            The keys are "model", "weights" (one dict for each), "activities", "loss" and
+            "findings" (one dict for each, with "code", "severity", "path", "message", "fix").
+        """
         return report.as_dict(self)
 
     def to_markdown(self) -> str:
@@ -103,7 +108,7 @@ class Audit:
     def plot(self) -> Any:
         """The norms of the units of each weight, against the bounds of its constraint.
 
-        Needs matplotlib: `pip install "keras-norms[plot]"`.
+        Needs matplotlib, else it raises a `ModuleNotFoundError`: `pip install "keras-norms[plot]"`.
 
         Returns:
             A `matplotlib.figure.Figure`, which notebooks show; `.savefig(file)` writes it.

@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that is not as it looks. It prints as three lines.
+    """One problem that `audit` found in a weight or layer. It prints as three lines.
 
     Attributes:
         code: What kind of finding it is, such as "wrong-axis".

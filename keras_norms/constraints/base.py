@@ -73,6 +73,10 @@ class Constraint(Setting, keras.constraints.Constraint):
         exact ones. float16 holds nothing beyond 65504, and below 6e-5 its numbers are 6e-8 apart,
         so 36 equal weights under `MaxNorm(1e-6)` end with a norm of 1.07e-6, and an entry that
         `Simplex(1e5)` makes larger than 65504 is infinite.
+
+        Outside the set stay groups of zeros whose norm must not be 0, because no direction is
+        nearer than another, and groups whose squares leave float32, which become zero: norms
+        beyond 1.8e19 under a bound that is neither tiny nor huge.
         """
         return self._map(self.compute_projection, w)
 

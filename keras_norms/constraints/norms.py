@@ -49,7 +49,8 @@ class MaxNorm(Constraint):
 
     Args:
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
             0 is one norm per unit of a Dense layer; `(0, 1, 2)` one per Conv2D filter.
         ord: The norm: 1, 2 or "inf".
 
@@ -110,7 +111,8 @@ class UnitNorm(Constraint):
     and one of norm above 1.8e19, whose square overflows, becomes zero.
 
     Args:
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `axis` names an axis twice.
@@ -159,7 +161,8 @@ class MinMaxNorm(Constraint):
         min_value: The smallest norm, not negative.
         max_value: The largest norm, positive and not below `min_value`.
         rate: The part of the way that one step goes, in [0, 1].
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If a bound or `rate` is out of its range, `min_value > max_value`, or `axis`

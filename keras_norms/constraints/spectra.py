@@ -150,7 +150,8 @@ class Orthogonal(_Spectral):
 
     Args:
         gain: The norm of a group, positive.
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `gain` is not positive and finite, or `axis` names an axis twice.

@@ -27,7 +27,8 @@ class Simplex(Constraint):
 
     Args:
         total: The sum of a group, positive.
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `total` is not positive and finite, or `axis` names an axis twice.
@@ -63,7 +64,8 @@ class ZeroMean(Constraint):
     is the nearest point of both sets, and in this order only.
 
     Args:
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `axis` names an axis twice.

@@ -76,7 +76,8 @@ def constrain(
     ...     name="digits",
     ... )
     >>> kn.constrain(model, kn.MaxNorm(1.0))
-    digits/conv/kernel (3, 3, 1, 8): MaxNorm(max_value=1.0, axis=(0, 1, 2), ord=2) for y x in unit
+    digits/conv/kernel (3, 3, 1, 8): MaxNorm(max_value=1.0, axis=(0, 1, 2), ord=2),
+        from its layout "y x in unit"
     digits/head/kernel (5408, 10): MaxNorm(max_value=1.0, axis=0, ord=2)
     """
     _check_axis(axis)

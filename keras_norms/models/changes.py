@@ -33,7 +33,7 @@ class Change:
     def __str__(self):
         line = f"{self.path} {self.shape}: {title(self.after)}"
         if self.is_fitted:
-            line += f" for {self.layout}"
+            line += f', from its layout "{self.layout}"'
         if self.before is not None and self.before != self.after:
             line += f", in place of {title(self.before)}"
         return line + _OF_SAVING[self.saved]

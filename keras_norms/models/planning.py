@@ -9,6 +9,7 @@ from keras_norms.models.selection import (
     never_called,
     normalized,
     select,
+    table,
     without_layout,
     without_units,
 )
@@ -48,6 +49,8 @@ def planned(contents, setting, where, to_units, unknown):
             if isinstance(own, Setting):
                 own.axes_for(weight.variable)  # raises if the weight lacks an axis, or has no place
             settings.append((weight, own))
+    if where is None:
+        skipped += [table(w) for w in contents.weights if w.has_units and not w.is_kernel]
     skipped += [never_called(layer) for layer in unbuilt]
     if not settings:
         raise ValueError(_why_nothing(setting, where, [*without, *skipped]))

@@ -193,6 +193,15 @@ def never_called(layer):
     return Skipped(layer.path or layer.name, (), reason, "call it, and then set this again")
 
 
+def table(weight):
+    """An embedding table, which is selected only if it is named."""
+    return left_out(
+        weight,
+        "an embedding table is no kernel",
+        f'name it: where=r"^{re.escape(weight.path)}$"',
+    )
+
+
 def without_layout(weight):
     """A weight of a layer that no table knows: nothing is guessed from its rank."""
     if weight.name is None:

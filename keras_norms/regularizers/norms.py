@@ -39,6 +39,8 @@ class L1(Regularizer):
         ValueError: If `l1` is negative or not finite.
         TypeError: If `l1` is not a number.
 
+    Source: Tibshirani, "Regression Shrinkage and Selection via the Lasso", JRSS B 58, 1996.
+
     Example:
     >>> import keras_norms as kn
     >>> float(kn.L1(0.5)([-3.0, 4.0]))
@@ -64,6 +66,8 @@ class L2(Regularizer):
     Raises:
         ValueError: If `l2` is negative or not finite.
         TypeError: If `l2` is not a number.
+
+    Source: Krogh, Hertz, "A Simple Weight Decay Can Improve Generalization", NIPS 1991.
 
     Example:
     >>> import keras_norms as kn

@@ -37,7 +37,8 @@ class GroupLasso(Regularizer):
 
     Args:
         factor: The factor, not negative.
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
         size_scaled: Whether the norm of a group counts `sqrt(n)` times, so that factors mean the
             same for groups of all sizes.
 
@@ -83,7 +84,8 @@ class Hoyer(Regularizer):
 
     Args:
         factor: The factor, not negative.
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `factor` is negative or not finite, or `axis` names an axis twice.

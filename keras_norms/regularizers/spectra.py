@@ -135,7 +135,8 @@ class SoftOrthogonalRegularizer(Regularizer):
     Args:
         factor: The factor, not negative.
         mode: "frobenius", "double" or "coherence".
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `factor` is negative or not finite, `mode` is unknown, `axis` names an axis
@@ -219,7 +220,8 @@ class SpectralRegularizer(Regularizer):
 
     Args:
         factor: The factor, not negative.
-        axis: The axes inside a group: an integer, several, or None for the whole tensor.
+        axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
+            tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
 
     Raises:
         ValueError: If `factor` is negative or not finite, `axis` names an axis twice or one that
