@@ -241,6 +241,7 @@ def test_penalties_of_lora_weights_come_back(tmp_path):
     assert kn.audit(model).findings == kn.audit(model, saving=True).findings == ()
 
 
+@fails_before((3, 15), TAKES_NO_FUNCTION)
 def test_a_function_is_to_be_registered_before_it_is_written():
     model = keras.Sequential([L.Input((8,)), L.Dense(3)])
     with pytest.warns(kn.KerasNormsWarning, match=r"Make <lambda> known by .*After `model.save`"):

@@ -31,9 +31,11 @@ def squarings(order, excess=BOUND_EXCESS):
     With K squarings, the bound of an orthogonal matrix, the worst case, is too large by the factor
     `order ** (1 / 2 ** (K + 2))`.
     """
-    if order < 2:
-        return 0
-    return max(0, math.ceil(math.log2(math.log(order) / excess)) - 2)
+    # Counted, because TorchDynamo of PyTorch 2.6 cannot trace the logarithm of a length.
+    k = 0
+    while order ** (1 / 2 ** (k + 2)) > 1 + excess:
+        k += 1
+    return k
 
 
 def _scaled_gram(w, axes):
