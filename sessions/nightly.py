@@ -26,6 +26,24 @@ OTHERS = {
     "keras_rs": "keras-rs",
 }
 
+# The oldest versions that are supported, and what these need older than the newest.
+OLDEST = {
+    "tensorflow": ["tensorflow==2.18.0"],
+    "torch": ["torch==2.6.0", "ml_dtypes==0.5.4"],
+    "jax": ["jax==0.5.0", "jaxlib==0.5.0", "ml_dtypes==0.5.4"],
+}
+
+
+@nox.session(requires=["wheel"])
+@on_every_backend
+def oldest(session, backend):
+    """The golden cases with the oldest supported versions. PyTorch may bring 3 GB of CUDA."""
+    packages = ["keras==3.10.0", "numpy==1.26.4", *OLDEST[backend]]
+    install_with_wheel(session, "conformance", *packages)
+    # JAX 0.5 gets other results from a step that it reads from the cache of another process.
+    env = variables(backend) | {"JAX_COMPILATION_CACHE_DIR": ""}
+    session.run("python", "-P", "-m", "keras_norms", "conformance", "--jobs", "auto", env=env)
+
 
 @nox.session(venv_backend="none", requires=["wheel"])
 @on_every_backend

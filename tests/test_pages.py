@@ -177,7 +177,9 @@ def test_the_page_of_versions_names_what_is_supported_and_what_is_tested():
         assert rows[name] == floors[name.lower()]
     assert f">={rows['Python']}" == project["requires-python"]
     assert f"another torch >= {rows['PyTorch']}" in (ROOT / "pyproject.toml").read_text("utf-8")
+    oldest = (ROOT / "sessions" / "nightly.py").read_text("utf-8")
     for name in ("Keras", "TensorFlow", "PyTorch", "JAX", "NumPy"):
         pinned = {"PyTorch": "torch"}.get(name, name.lower())
         (version,) = re.findall(f"^{pinned}==(.*)$", (ROOT / "pins.txt").read_text(), re.MULTILINE)
         assert re.search(rf"^\| {name} \| \S+ \| {version}\b", page, re.MULTILINE), (name, version)
+        assert f'"{pinned}=={rows[name]}.' in oldest, name
