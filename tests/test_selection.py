@@ -54,6 +54,7 @@ def test_a_weight_that_a_wrapper_normalizes_is_listed():
     (skipped,) = changes.skipped
     assert "scales it to a spectral norm of 1 in each training step" in str(skipped)
     assert [change.shape for change in changes] == [(4, 2)]
+    assert len(kn.constrain(model, keras.constraints.NonNeg(), axis="own")) == 1
     assert len(kn.regularize(model, kn.L2(0.1))) == 2  # a penalty of it counts
 
 

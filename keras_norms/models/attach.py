@@ -150,7 +150,9 @@ def regularize(
     if axis == "unit" and isinstance(regularizer, Regularizer):
         _check_default_axis("regularizer", regularizer)
     contents = contents_of(model)
-    settings, skipped = planned(contents, regularizer, where, axis == "unit", unknown)
+    settings, skipped = planned(
+        contents, regularizer, where, axis == "unit", unknown, "regularizer"
+    )
     return set_on_weights(contents, regularizer, settings, skipped, "regularizer")
 
 

@@ -1,6 +1,5 @@
 """Planning: what to set on each weight, and what is left out, before anything is changed."""
 
-from keras_norms.constraints import Constraint
 from keras_norms.models.describe import title
 from keras_norms.models.selection import (
     left_out,
@@ -17,7 +16,7 @@ from keras_norms.setting import Setting
 from keras_norms.warning import warn
 
 
-def planned(contents, setting, where, to_units, unknown):
+def planned(contents, setting, where, to_units, unknown, kind="constraint"):
     """Pairs of a weight and its setting, and what is left out, before anything is changed."""
     if unknown not in ("warn", "raise"):
         raise ValueError(f'`unknown` must be "warn" or "raise". Received: unknown={unknown!r}')
@@ -34,7 +33,7 @@ def planned(contents, setting, where, to_units, unknown):
     for weight in select(contents.weights, where, unbuilt):
         if setting is not None and weight.obstacle:
             skipped.append(never_applied(weight))
-        elif isinstance(setting, Constraint) and weight.normalizer is not None:
+        elif setting is not None and kind == "constraint" and weight.normalizer is not None:
             skipped.append(normalized(weight))
         elif needs_layout and weight.layout is None:
             without.append(without_layout(weight))

@@ -15,6 +15,7 @@ from keras_norms.models.pruning import (
     set_masks,
     to_prune,
 )
+from keras_norms.models.weights import contents_of
 from keras_norms.warning import warn
 
 
@@ -128,7 +129,8 @@ class SparsitySchedule(ProjectWeights):
         """Warns if the training ends before the schedule, or with weights from before the masks."""
         restored = self._held is not None and any(
             worst_excess(w.variable.constraint, w.variable) > 0
-            for w in to_prune(self.model, self.where)[1]
+            for w in contents_of(self.model).constrained
+            if has_mask(w)
         )
         super().on_train_end(logs)
         if self._epoch is None:
