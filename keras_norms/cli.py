@@ -37,6 +37,9 @@ def main(arguments=None):
             return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')
     try:
         return options.run(options)
+    except SystemExit as error:  # of a module of the user's, whose 0 would say that all is well
+        print(f"The command was ended by sys.exit({error.code!r})", file=sys.stderr)
+        return CRASHED
     except Exception:  # 1 would say that the model has errors, or does not conform
         traceback.print_exc()
         return CRASHED
@@ -65,6 +68,8 @@ def _demo_needs(options):
 def _demo(options):
     from keras_norms import demo
 
+    if options.seed + options.seeds > 2**32:
+        return _missing(f"The last seed, {options.seed + options.seeds - 1}, is beyond 2**32 - 1")
     rates = options.rates or demo.RATES
     return demo.run(seed=options.seed, seeds=options.seeds, rates=rates, plot=options.plot)
 
@@ -118,6 +123,16 @@ def _seed(text):
             f"must be an integer from 0 to 2**32 - 1. Received: {text}"
         )
     return int(text)
+
+
+def _shape(text):
+    """The shape of a weight: lengths with commas between them."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"must be lengths with commas between them, as 3,3,1,8. Received: {text}"
+        )
+    return tuple(int(part) for part in parts)
 
 
 def _rate(text):
@@ -224,6 +239,14 @@ def _parser():
         help="a constraint, regularizer or function of weights; a class is made without arguments",
     )
     laws.add_argument("-k", dest="words", default="", help="only laws with these words in the name")
+    laws.add_argument(
+        "--shape",
+        dest="shapes",
+        type=_shape,
+        metavar="N,N",
+        action="append",
+        help="a shape of weights, as 3,3,1,8, for a target that takes some only; may be repeated",
+    )
 
     conformance.add_argument("--device", choices=("cpu", "gpu", "mesh"), default="cpu")
     laws.add_argument("--device", choices=("cpu", "gpu"), default="cpu")

@@ -78,7 +78,12 @@ class Setting(Configured):
         """A copy with other axes inside a group; itself if it has no groups."""
         if not self.has_groups:
             return self
-        return dataclasses.replace(self, axis=axis)  # type: ignore[type-var]
+        if not dataclasses.is_dataclass(self):
+            raise TypeError(
+                f"{type(self).__name__} must be a frozen dataclass with a field `axis`, or "
+                f"override `along`. Received: axis={axis!r}"
+            )
+        return dataclasses.replace(self, axis=axis)
 
     def for_layout(self, layout: str) -> Self:
         """The setting to use on a weight: by default, with one group for each unit of the layer.

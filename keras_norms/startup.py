@@ -27,6 +27,8 @@ def choose_backend():
             return f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}. Received: {asked}"
         if not is_installed(asked):
             return f"KERAS_BACKEND is {asked}, which is not installed: pip install {asked}"
+        if asked == "numpy" and not is_installed("jax"):
+            return "KERAS_BACKEND is numpy, for which Keras needs JAX: pip install jax"
         return None
     found = next(filter(is_installed, (_configured_backend(), *BACKENDS)), None)
     if found is None:

@@ -215,6 +215,31 @@ class Zeros(Plain):
         return 0 * w
 
 
+class HalfSum(keras.regularizers.Regularizer):
+    """The squares are small here, and their sum is not."""
+
+    def __call__(self, x):
+        return 1e-3 * ops.cast(ops.sum(ops.abs(x)), "float32")
+
+
+class FixedCosines(keras.regularizers.Regularizer):
+    """Depends on directions only, and has no gradient."""
+
+    def __call__(self, x):
+        rows = ops.reshape(ops.stop_gradient(ops.cast(x, "float32")), (-1, x.shape[-1]))
+        rows = rows / ops.maximum(ops.sqrt(ops.sum(rows * rows, axis=1, keepdims=True)), 1e-6)
+        gram = ops.matmul(rows, ops.transpose(rows))
+        return ops.sum(ops.abs(gram)) + 0 * ops.sum(ops.cast(x, "float32"))
+
+
+@keras.saving.register_keras_serializable("test_laws")
+class TupleAxis(Plain):
+    """Right, and makes a tuple of its axis, of which JSON makes a list."""
+
+    def __init__(self, axis=(0,)):
+        super().__init__(tuple(axis))
+
+
 class NoPenalty(keras.regularizers.Regularizer):
     def __call__(self, x):
         return 0 * ops.sum(ops.cast(x, "float32"))
@@ -251,6 +276,8 @@ def doubled(w):
         (Nothing(), {"acts"}),
         (Zeros(), {"acts"}),
         (NoPenalty(), {"acts"}),
+        (HalfSum(), {"half_precision"}),
+        (FixedCosines(), {"right_gradient"}),
     ],
 )
 def test_a_broken_class_breaks_its_laws(target, broken):
@@ -307,7 +334,7 @@ class Wide(Plain):
         return ops.clip(w, -1e6, 1e6)
 
 
-PLAIN = [Wide(), Plain(), Plain((0, 1, 2)), Plain(None), ops.relu]
+PLAIN = [Wide(), Plain(), TupleAxis(), Plain((0, 1, 2)), Plain(None), ops.relu]
 
 
 @parametrize_with_checks(PLAIN, max_examples=EXAMPLES)
@@ -338,7 +365,7 @@ def test_shapes_are_those_that_a_target_takes():
     for check in checks(fits, max_examples=EXAMPLES):
         check(fits)
     mask = kn.FixedMask(np.tri(5, 7))
-    with pytest.raises(ValueError, match="The laws need `shapes` for FixedMask"):
+    with pytest.raises(ValueError, match=r"The laws need shapes for FixedMask.*`--shape`"):
         checks(mask)[0](mask)
     for check in checks(mask, max_examples=EXAMPLES, shapes=[(5, 7)]):
         check(mask)

@@ -23,7 +23,7 @@ def run(options):
     for name in options.imports:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except (Exception, SystemExit) as error:  # whatever the user's module does
             print(f"--import {name} fails: {_line(error)}", file=sys.stderr)
             return 2
     try:
@@ -57,7 +57,13 @@ def _text(found: Audit, form):
 
 def _line(error):
     """One line of what Keras says, which may be many."""
-    return " ".join(str(error).split())[:400] or type(error).__name__
+    words = " ".join(str(error).split())[:400]
+    return words if isinstance(error, ImportError | ValueError) else _named(error, words)
+
+
+def _named(error, words):
+    """What an error says after the name of its class, which alone says what "0" means."""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _load(file):

@@ -10,6 +10,7 @@ import json
 import pathlib
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from keras_norms.testing.manifest import BrokenCases
@@ -68,6 +69,36 @@ def check_schema(folder):
             raise BrokenCases(
                 f"{path} is not as the schema has it: {worst.json_path}: {worst.message}"
             )
+    for case in load_cases(folder):
+        _check_arrays(case)
+
+
+def _check_arrays(case):
+    """Compare the arrays of a case with their shapes, and its weights with its dtype.
+
+    Raises:
+        BrokenCases: If an array has other entries than its shape says, or an input is not exact.
+    """
+    for name, data in (case.inputs | case.expected).items():
+        if not isinstance(data, dict) or not {"values", "shape"} <= data.keys():
+            continue
+        try:
+            is_input = name in case.inputs
+            array = input_array(data) if is_input else exact_array(data)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BrokenCases(f"The array {name!r} of {case.id} is broken: {error}") from error
+        if name == "w" and is_input:
+            with np.errstate(over="ignore"):
+                held = array.astype(numpy_dtype(case.dtype)).astype("float64")
+            if not np.array_equal(held, array, equal_nan=True):
+                raise BrokenCases(
+                    f"The array 'w' of {case.id} must hold numbers that are exact in {case.dtype}."
+                )
+
+
+def numpy_dtype(name):
+    """The dtype of NumPy, or of ml_dtypes, with a name of Keras."""
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
 
 
 def load_cases(folder):

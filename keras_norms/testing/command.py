@@ -31,13 +31,12 @@ from keras_norms.testing.tables import print_counts, print_run
 def run(options):
     """The exit code of one run, whose report is printed and, if asked for, written as JSON."""
     console = _console()
-    for report in (options.report, options.keras_report):
-        if report:  # one of an earlier run must not stand for this one
-            pathlib.Path(report).unlink(missing_ok=True)
     line = _usage(options)
     if line:
-        console.print(line)
+        console.print(line, markup=False)
         return USAGE
+    for report in _reports(options).values():  # one of an earlier run must not stand for this one
+        report.unlink(missing_ok=True)
     backend = keras.backend.backend()
     wrong = trouble(options.backend or backend, options.device)
     if wrong:
@@ -70,7 +69,7 @@ def run_laws(options):
         return code
     from keras_norms.testing.laws import command
 
-    return command.run(options.target, console, options.words)
+    return command.run(options.target, console, options.words, options.shapes)
 
 
 def _console():
@@ -151,7 +150,19 @@ def _usage(options):
         given.append("--jobs")
     if given:
         return f"--target {options.target} has no use for: {', '.join(given)}."
+    reports = _reports(options)
+    for option, path in reports.items():
+        if path.is_dir() or any(parent.is_file() for parent in path.parents):
+            return f"{option} must be a file in a folder. Received: {path}"
+    if len({path.absolute() for path in reports.values()}) < len(reports):
+        return f"--report and --keras-report must be two files. Received: {options.report}"
     return None
+
+
+def _reports(options):
+    """The paths of the reports that are asked for, by their options."""
+    given = {"--report": options.report, "--keras-report": options.keras_report}
+    return {option: pathlib.Path(path) for option, path in given.items() if path}
 
 
 def trouble(backend, device):

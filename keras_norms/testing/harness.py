@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import ml_dtypes
 import numpy as np
 from keras import ops
 
 from keras_norms import audit, constrain, constraints, project, regularizers
 from keras_norms.testing import backends, severity
-from keras_norms.testing.cases import argument, exact_array, input_array
+from keras_norms.testing.cases import argument, exact_array, input_array, numpy_dtype
 from keras_norms.testing.scores import budget, error_in_ulp, relative_error, ulp
 
 _HALF = ("float16", "bfloat16")
@@ -139,7 +138,7 @@ class Harness:
         Raises:
             NotApplicable: If the backend has no such dtype.
         """
-        array = input_array(data).astype(dtype if dtype != "bfloat16" else ml_dtypes.bfloat16)
+        array = input_array(data).astype(numpy_dtype(dtype))
         tensor = ops.convert_to_tensor(array.astype("float32") if dtype == "bfloat16" else array)
         tensor = ops.cast(tensor, dtype) if dtype == "bfloat16" else tensor
         if keras.backend.standardize_dtype(tensor.dtype) != dtype:

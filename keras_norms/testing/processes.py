@@ -76,7 +76,7 @@ class Suite:
                     harness.find(target)
                 except NotApplicable:
                     continue
-                except (ImportError, AttributeError, KeyError) as error:
+                except (Exception, SystemExit) as error:  # whatever the user's module does
                     raise BrokenCases(
                         f"There is no target {target!r}: {type(error).__name__}: {error}"
                     ) from error

@@ -1,6 +1,7 @@
 """The report of a run: all that a reader needs to believe it, and to repeat it."""
 
 import datetime
+import importlib
 import importlib.metadata
 import math
 import os
@@ -12,6 +13,14 @@ import keras
 import keras_norms
 from keras_norms.testing.commit import package_commit
 from keras_norms.testing.coverage import redundant
+
+
+def _version(name):
+    """The version of a package, which may be installed under another name, as tensorflow-cpu."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.import_module(name).__version__
 
 
 def make_report(options, target, manifest, outcomes, killed, noticed):
@@ -39,7 +48,7 @@ def make_report(options, target, manifest, outcomes, killed, noticed):
         "commit": package_commit(),
         "manifest": manifest and manifest.digest,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {name: importlib.metadata.version(name) for name in ("keras", "numpy", backend)}
+        "versions": {name: _version(name) for name in ("keras", "numpy", backend)}
         | {"keras_norms": keras_norms.__version__, "python": platform.python_version()},
         "words": options.words,
         "reproduce": command,

@@ -35,9 +35,16 @@ def save_load(case, harness):
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
         # A mutant is not registered; what is under test must be.
-        tested = type(target).__module__.partition(".")[0] in ("keras", "keras_norms")
-        known = None if tested else {type(target).__name__: type(target)}
-        loaded = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
+        package = type(target).__module__.partition(".")[0]
+        is_tested = ":" in case.target or package in ("keras", "keras_norms")
+        known = None if is_tested else {type(target).__name__: type(target)}
+        try:
+            loaded = keras.saving.load_model(path, custom_objects=known, safe_mode=True)
+        except Exception as error:  # whatever a reader raises
+            raise Mismatch(
+                "`load_model` must load it; a class of yours must be registered by "
+                f"`keras.saving.register_keras_serializable`. Received: {type(error).__name__}"
+            ) from error
     restored = getattr(loaded.get_layer("layer").kernel, role.removeprefix("kernel_"))
     if type(restored) is not type(target):
         raise Mismatch(f"It must be a {type(target).__name__}. Received: {restored!r}")

@@ -83,7 +83,7 @@ class Check:
         law, asked, broken = self.law, constraint_or_penalty(target), []
         # A compiler takes seconds for each shape.
         most = 2 if self.law is jit_equals_eager else 3
-        shapes = self.shapes or _shapes(target)[:most]
+        shapes = self.shapes or shapes_for(target)[:most]
 
         @settings
         @hypothesis.given(hnp.arrays("float32", st.sampled_from(shapes), elements=entries))
@@ -103,7 +103,7 @@ class Check:
         return self.law.__name__
 
 
-def _shapes(target):
+def shapes_for(target):
     """The shapes of weights that hypothesis may draw for a target.
 
     Raises:
@@ -112,7 +112,9 @@ def _shapes(target):
     found = _fitting(target)
     if not found:
         reason = _why_not(target, SHAPES[0])
-        raise ValueError(f"The laws need `shapes` for {name_of(target)}: {reason}")
+        raise ValueError(
+            f"The laws need shapes for {name_of(target)}, by `shapes` or by `--shape`: {reason}"
+        )
     return found
 
 

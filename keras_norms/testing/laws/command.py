@@ -4,11 +4,11 @@ import importlib
 import inspect
 
 from keras_norms.testing.exit_codes import CONFORMS, FAILS, NOTHING_RAN, USAGE
-from keras_norms.testing.laws.asking import checks, left_out, name_of
+from keras_norms.testing.laws.asking import checks, left_out, name_of, shapes_for
 from keras_norms.testing.laws.measures import first_line
 
 
-def run(name, console, words=""):
+def run(name, console, words="", shapes=None):
     """The exit code of the laws on `package:name`: an object, a function, or a class.
 
     A class is made without arguments.
@@ -17,13 +17,15 @@ def run(name, console, words=""):
         name: Where the target is.
         console: Where each verdict is printed.
         words: Words that the name of a law must contain, to be asked.
+        shapes: The shapes of the weights, a list of tuples; None for those of the laws.
     """
     package, _, attribute = name.partition(":")
     try:
         found = getattr(importlib.import_module(package), attribute)
         target = found() if inspect.isclass(found) else found
-        every = checks(target)
-    except Exception as error:  # whatever the user's module does
+        every = checks(target, shapes=shapes)
+        shapes = shapes or shapes_for(target)
+    except (Exception, SystemExit) as error:  # whatever the user's module does
         console.print(f"Cannot check {name}: {first_line(error)}", markup=False)
         return USAGE
     todo = [check for check in every if all(w in repr(check) for w in words.lower().split())]
@@ -40,7 +42,7 @@ def run(name, console, words=""):
             console.print(f"FAILED {check!r}: {reason[0]}", markup=False)
         else:
             console.print(f"passed {check!r}")
-    for reason, laws in left_out(target).items():
+    for reason, laws in left_out(target, shapes).items():
         names = ", ".join(law.__name__ for law in laws)
         console.print(f"Not asked, because {reason}: {names}", markup=False)
     held = f"{name_of(target)}: {len(todo) - broken} of {len(todo)} laws hold"

@@ -13,8 +13,11 @@ def scalar(target, w):
     """A penalty is one number, in float32 at least."""
     for dtype in ("float16", "bfloat16", "float32"):
         got = function_of(target, "__call__")(ops.cast(tensor(w), dtype))
+        assert hasattr(got, "dtype"), f"must be a tensor. Received: {type(got).__name__}"
         found = (tuple(got.shape), keras.backend.standardize_dtype(got.dtype))
-        assert found == ((), "float32"), f"must be ((), 'float32'). Received: {found}"
+        assert found in (((), "float32"), ((), "float64")), (
+            f"must be ((), 'float32'). Received: {found}"
+        )
 
 
 def not_negative(target, w):
