@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from keras import ops
 from rich.console import Console
+from third_party_package import outside_norms
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
@@ -334,11 +335,24 @@ class Wide(Plain):
         return ops.clip(w, -1e6, 1e6)
 
 
-PLAIN = [Wide(), Plain(), TupleAxis(), Plain((0, 1, 2)), Plain(None), ops.relu]
+PLAIN = [
+    Wide(),
+    Plain(),
+    TupleAxis(),
+    outside_norms.Capped(),
+    Plain((0, 1, 2)),
+    Plain(None),
+    ops.relu,
+]
 
 
 @parametrize_with_checks(PLAIN, max_examples=EXAMPLES)
 def test_plain_constraints_and_functions(target, check):
+    check(target)
+
+
+@parametrize_with_checks([outside_norms.Ridge()], max_examples=EXAMPLES)
+def test_a_plain_regularizer(target, check):
     check(target)
 
 

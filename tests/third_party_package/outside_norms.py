@@ -4,7 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+registered = keras.saving.register_keras_serializable("outside_norms")
 
+
+@registered
 class Capped(keras.constraints.Constraint):
     """Groups whose norm is above `max_value` are scaled down to it."""
 
@@ -30,6 +33,7 @@ class Capped(keras.constraints.Constraint):
         return {"max_value": self.max_value, "axis": self.axis}
 
 
+@registered
 class Epsilon(Capped):
     """An epsilon guards a division that needs no guard: all weights shrink at each step."""
 
@@ -37,6 +41,7 @@ class Epsilon(Capped):
         return ops.minimum(norm, self.max_value) / (norm + 1e-7)
 
 
+@registered
 class WrongAxis(Capped):
     """The norm is one over the last axis, whatever `axis` says."""
 
@@ -44,6 +49,7 @@ class WrongAxis(Capped):
         return ops.sqrt(ops.sum(ops.square(w), axis=-1, keepdims=True))
 
 
+@registered
 class NumpyDetour(Capped):
     """NumPy computes the norm: no compiler sees it, and it has no gradient."""
 
@@ -52,6 +58,7 @@ class NumpyDetour(Capped):
         return ops.convert_to_tensor(np.linalg.norm(values, axis=self.axis, keepdims=True))
 
 
+@registered
 class HalfPrecision(Capped):
     """Squares of weights in float16 are summed in float16, where 256**2 is infinite."""
 
@@ -60,6 +67,7 @@ class HalfPrecision(Capped):
         return w * self.factor(norm)
 
 
+@registered
 class KeepsState(Capped):
     """The bound tightens with each call, of which a saved model and compiled code know nothing."""
 
@@ -78,6 +86,7 @@ def non_negative(w):
     return ops.maximum(w, 0)
 
 
+@registered
 class Ridge(keras.regularizers.Regularizer):
     """A penalty of Keras' kind: the sum of squares."""
 

@@ -37,10 +37,12 @@ def test_the_command_finds_nothing_in_what_is_right(name):
 
 def test_the_command_says_what_it_does_not_ask():
     _, printed = keras_norms("laws", "outside_norms:Capped")
-    reasons = re.findall("^Not asked, because it has no `(.*?)`: (.*)$", printed, re.MULTILINE)
+    reasons = re.findall("^Not asked, because (.*?): (.*)$", printed, re.MULTILINE)
     assert dict(reasons) == {
-        "project": "feasible, feasible_input_is_identical, nearest, non_expansive",
-        "along": "permuting_axes_commutes",
+        "it is no constraint of keras_norms": (
+            "feasible, permuting_axes_commutes, feasible_input_is_identical"
+        ),
+        "it does not say `convex = True`, with an `axis`": "nearest, non_expansive",
     }
 
 
