@@ -226,6 +226,13 @@ def test_a_report_that_cannot_be_written_is_wrong_usage(
     assert (tmp_path / "kept.json").read_text() == "keep"
 
 
+def test_a_target_that_ends_the_process_is_a_crash(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ends.py").write_text("def mine(w):\n    raise SystemExit(0)")
+    assert cli.main(["laws", "ends:mine"]) == cli.CRASHED
+    assert "was ended by sys.exit(0)" in capsys.readouterr().err
+
+
 def test_seeds_beyond_those_of_numpy_are_refused_at_once(capsys):
     assert cli.main(["demo", "--seed", "4294967295", "--seeds", "2"]) == 2
     assert "The last seed, 4294967296, is beyond" in capsys.readouterr().err

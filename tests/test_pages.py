@@ -123,7 +123,7 @@ def test_the_readme_shows_what_the_demo_printed():
 def test_every_printed_block_is_from_a_kept_output():
     """Blocks without a language are commands, or lines that a command of the project printed.
 
-    What docs/your-own.md shows is compared in test_laws.py.
+    What docs/your-own.md shows is compared in test_laws_command.py.
     """
     kept = [p.read_text("utf-8").splitlines() for p in ROOT.glob("*/output/*/*.txt")]
     kept = [[line.rstrip() for line in lines] for lines in kept]

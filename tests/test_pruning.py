@@ -1,10 +1,8 @@
 """Whole models with zeros: how they are shared out, held, scheduled, saved and resumed."""
 
-import itertools
 import os
 import subprocess
 import sys
-import warnings
 
 import keras
 import numpy as np
@@ -45,6 +43,20 @@ def kernels(model):
 
 def zeros(model):
     return {path: float(np.mean(w == 0)) for path, w in kernels(model).items()}
+
+
+class Watch(keras.callbacks.Callback):
+    """The share of zeros after each step."""
+
+    def __init__(self, path="net/hidden/kernel"):
+        super().__init__()
+        self.path, self.seen = path, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen.append([])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen[-1].append(zeros(self.model)[self.path])
 
 
 def test_uniform_gives_each_kernel_its_share_at_once_and_after_training():
@@ -167,103 +179,6 @@ def test_mistakes_are_refused_before_anything_is_changed(arguments, error, words
         kn.prune(model, *arguments)
     for path, w in kernels(model).items():
         np.testing.assert_array_equal(w, before[path])
-
-
-@pytest.mark.parametrize("arguments", [(0.5, 3, 2), (0.5, -1, 2), (1.2, 0, 2), (0.5, 0, 2, -0.1)])
-def test_a_schedule_that_cannot_be_is_refused(arguments):
-    with pytest.raises(ValueError, match="Received"):
-        kn.SparsitySchedule(*arguments)
-
-
-def test_a_schedule_may_be_one_step_and_makes_no_zero_before_it():
-    schedule, model = kn.SparsitySchedule(0.5, 2, 2, 0.1), network()
-    assert [schedule.sparsity(epoch) for epoch in range(4)] == [0, 0, 0.5, 0.5]
-    with pytest.warns(kn.KerasNormsWarning, match="ended with epoch 1 at a sparsity of 0; "):
-        model.fit(*data(), epochs=2, callbacks=[schedule], verbose=0)
-    assert "0.0% zeros" in str(model.get_layer("hidden").kernel.constraint)
-    model.fit(*data(), epochs=3, initial_epoch=2, callbacks=[schedule], verbose=0)
-    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
-
-
-class Watch(keras.callbacks.Callback):
-    """The share of zeros after each step."""
-
-    def __init__(self, path="net/hidden/kernel"):
-        super().__init__()
-        self.path, self.seen = path, []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.seen.append([])
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.seen[-1].append(zeros(self.model)[self.path])
-
-
-@pytest.mark.parametrize("is_first", [True, False])
-def test_a_schedule_is_cubic_and_holds_after_every_step(is_first):
-    model, watch = network(), Watch()
-    schedule = kn.SparsitySchedule(0.9, begin_epoch=1, end_epoch=4, initial_sparsity=0.3)
-    callbacks = [schedule, watch] if is_first else [watch, schedule]
-    model.fit(*data(), batch_size=16, epochs=6, callbacks=callbacks, verbose=0)
-    size = model.get_layer("hidden").kernel.shape
-    size = size[0] * size[1]
-    for epoch, found in enumerate(watch.seen):
-        wanted = [0, 0.3, 0.9 - 0.6 * (2 / 3) ** 3, 0.9 - 0.6 / 27, 0.9, 0.9][epoch]
-        assert found == pytest.approx([1 - round(size * (1 - wanted)) / size] * 4, abs=1e-6)
-
-
-def test_pruned_entries_never_come_back():
-    model, patterns = network(), []
-    keep = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: patterns.append(kernels(model)["net/hidden/kernel"] != 0)
-    )
-    schedule = kn.SparsitySchedule(0.9, 0, 4, 0.2)
-    model.fit(*data(), epochs=5, callbacks=[schedule, keep], verbose=0)
-    for earlier, later in itertools.pairwise(patterns):
-        assert not (later & ~earlier).any()
-
-
-def test_a_resumed_run_goes_on_where_it_was(tmp_path):
-    schedule = kn.SparsitySchedule(0.9, 1, 5)
-    whole, broken = network(), network()
-    arguments = {"batch_size": 32, "shuffle": False, "verbose": 0}
-    whole.fit(*data(), epochs=6, callbacks=[schedule], **arguments)
-    words = "epoch 2 at a sparsity of 0.52; .* 0.9 at epoch 5. Go on with `fit.initial_epoch=3, epo"
-    with pytest.warns(kn.KerasNormsWarning, match=words):
-        broken.fit(*data(), epochs=3, callbacks=[kn.SparsitySchedule(0.9, 1, 5)], **arguments)
-    broken.save(tmp_path / "model.keras")
-    resumed = keras.saving.load_model(tmp_path / "model.keras")
-    again = [kn.SparsitySchedule(0.9, 1, 5)]
-    resumed.fit(*data(), epochs=6, initial_epoch=3, callbacks=again, **arguments)
-    for path, w in kernels(whole).items():
-        np.testing.assert_array_equal(kernels(resumed)[path] == 0, w == 0)
-        np.testing.assert_allclose(kernels(resumed)[path], w, atol=1e-5)
-
-
-class Stop(keras.callbacks.Callback):
-    """Breaks a training off when an epoch begins."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-
-def test_a_run_that_was_broken_off_goes_on_from_its_backup(tmp_path):
-    arguments = {"batch_size": 32, "shuffle": False, "verbose": 0, "epochs": 6}
-    whole = network()
-    whole.fit(*data(), callbacks=[kn.SparsitySchedule(0.9, 1, 5)], **arguments)
-    for more in ([Stop()], []):
-        model = network()  # as a new process would make it
-        backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
-        callbacks = [kn.SparsitySchedule(0.9, 1, 5), backup, *more]
-        if more:
-            with pytest.raises(KeyboardInterrupt):
-                model.fit(*data(), callbacks=callbacks, **arguments)
-        else:
-            model.fit(*data(), callbacks=callbacks, **arguments)
-    for path, w in kernels(whole).items():
-        np.testing.assert_array_equal(kernels(model)[path] == 0, w == 0)
-        np.testing.assert_allclose(kernels(model)[path], w, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -394,45 +309,6 @@ def test_the_history_has_the_share_of_zeros():
     kn.prune(model, 0.75)
     history = model.fit(*data(), epochs=2, callbacks=[kn.NormHistory()], verbose=0)
     assert history.history["zeros/net/hidden/kernel"] == pytest.approx([0.75, 0.75], abs=1e-3)
-
-
-def test_the_history_of_a_schedule_has_every_epoch():
-    callbacks = [kn.SparsitySchedule(0.75, 1, 2), kn.NormHistory()]
-    history = network().fit(*data(), epochs=3, callbacks=callbacks, verbose=0).history
-    assert history["zeros/net/hidden/kernel"] == pytest.approx([0.0, 0.0, 0.75], abs=1e-3)
-    with pytest.raises(ValueError, match="a callback that sets some comes before this one"):
-        network().fit(*data(), callbacks=callbacks[::-1], verbose=0)
-
-
-class Restore(keras.callbacks.Callback):
-    """Puts back the first weights when the training ends, as EarlyStopping may."""
-
-    def on_train_begin(self, logs=None):
-        self.first = self.model.get_weights()
-
-    def on_train_end(self, logs=None):
-        self.model.set_weights(self.first)
-
-
-def test_weights_from_before_the_mask_are_put_to_zero_with_a_warning():
-    model, schedule = network(), kn.SparsitySchedule(0.5, 0, 0)
-    with pytest.warns(kn.KerasNormsWarning, match=r"pass `start_from_epoch=0` to it"):
-        model.fit(*data(), epochs=1, callbacks=[Restore(), schedule], verbose=0)
-    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
-
-
-@pytest.mark.parametrize("is_first", [True, False])
-def test_early_stopping_restores_weights_that_fit_the_mask(is_first):
-    stop = keras.callbacks.EarlyStopping(
-        "loss", patience=9, restore_best_weights=True, start_from_epoch=2
-    )
-    model, schedule = network(), kn.SparsitySchedule(0.75, 0, 2)
-    callbacks = [schedule, stop] if is_first else [stop, schedule]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", kn.KerasNormsWarning)
-        model.fit(*data(), epochs=4, callbacks=callbacks, verbose=0)
-    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.75, abs=1e-3)
-    assert not kn.audit(model).findings
 
 
 def test_a_bias_is_pruned_by_a_constraint_of_its_own():

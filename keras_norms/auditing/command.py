@@ -58,12 +58,9 @@ def _text(found: Audit, form):
 def _line(error):
     """One line of what Keras says, which may be many."""
     words = " ".join(str(error).split())[:400]
-    return words if isinstance(error, ImportError | ValueError) else _named(error, words)
-
-
-def _named(error, words):
-    """What an error says after the name of its class, which alone says what "0" means."""
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    if isinstance(error, SystemExit):  # which says a number, or nothing
+        words = f"it calls sys.exit({error.code!r})"
+    return words or type(error).__name__
 
 
 def _load(file):

@@ -214,10 +214,10 @@ def _matched(weights, entries, filepath):
     if set(theirs) != set(ours):
         theirs, ours = _names(theirs), _names(ours)
     if collections.Counter(theirs) != collections.Counter(ours):
-        moved = [name for name in ours if _is_elsewhere(name, ours, theirs)]
-        if moved:
+        moved = next((name for name in ours if _is_elsewhere(name, ours, theirs)), None)
+        if moved is not None:
             raise ValueError(
-                f"The settings are of another model, which has {moved[0]} at another place. "
+                f"The settings are of another model, which has {moved} at another place. "
                 f"Received: filepath={str(filepath)!r}"
             )
         theirs, ours = [""] * len(weights), [""] * len(weights)  # the order alone counts

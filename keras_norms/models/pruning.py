@@ -115,9 +115,14 @@ def to_prune(model, where):
 
 def has_mask(weight):
     """Whether a weight has a sparse constraint already."""
-    constraint = drop_in_of(weight.variable.constraint)
-    members = getattr(constraint, "members", (constraint,))
-    return any(getattr(each, "is_sparse", False) for each in members)
+    return any(getattr(each, "is_sparse", False) for each in _members(weight))
+
+
+def _members(weight):
+    """The constraints of a weight: those that a chain is made of, or one, or none."""
+    constraint = weight.variable.constraint
+    found = getattr(drop_in_of(constraint), "members", (constraint,))
+    return [each for each in found if each is not None]
 
 
 def set_masks(contents, masks, skipped=()):
@@ -136,9 +141,7 @@ def _set(contents, settings, skipped):
 
 def _beside(weight, sparse):
     """A sparse constraint after what the weight has already, but for another sparse one."""
-    constraint = weight.variable.constraint
-    members = getattr(drop_in_of(constraint), "members", (constraint,))
-    others = [m for m in members if m is not None and not getattr(m, "is_sparse", False)]
+    others = [m for m in _members(weight) if not getattr(m, "is_sparse", False)]
     try:
         return Chain(*others, sparse) if others else sparse
     except TypeError as error:

@@ -111,8 +111,9 @@ class SparsitySchedule(ProjectWeights):
         """Gives a mask of ones to weights that have none."""
         contents, weights, skipped = to_prune(self.model, self.where)
         bare = [w for w in weights if not has_mask(w)]
-        masks = [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare]
-        set_masks(contents, masks, skipped)
+        if bare:  # setting nothing would compile the training step anew, too
+            masks = [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare]
+            set_masks(contents, masks, skipped)
         self._held = self._epoch = None  # the weights may be others now
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -50,10 +50,10 @@ def case_files(folder):
 
 
 def check_schema(folder):
-    """Compare every file below `folder` with the schema that the wheel carries.
+    """Compare every file below `folder` with the schema that the wheel carries, and its arrays.
 
     Raises:
-        BrokenCases: If a file is not as the schema has it.
+        BrokenCases: If a file is not as the schema has it, or an array not as its case says.
     """
     import jsonschema  # not above: cases that a manifest lists need no schema
 

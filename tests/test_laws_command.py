@@ -1,0 +1,54 @@
+"""`keras-norms laws`: what it prints, and what docs/your-own.md says that it prints."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from keras_norms.testing.laws import CONSTRAINT_LAWS, CONVEX_LAWS, PENALTY_LAWS, command
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "exit_code", "said"),
+    [
+        ("mine = 1 / 0", "", 2, "Cannot check my_norms:mine: ZeroDivisionError"),
+        ("mine = (", "", 2, "Cannot check my_norms:mine: SyntaxError"),
+        ("import keras; mine = keras.ops.relu", "PURE", 0, "1 of 1 laws hold; -k left out 8 more"),
+        ("import keras; mine = keras.ops.relu", "nothing", 5, "No law for relu"),
+    ],
+)
+def test_what_the_command_says(code, words, exit_code, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_norms.py").write_text(code)
+    sys.modules.pop("my_norms", None)
+    console = Console(record=True, width=200)
+    assert command.run("my_norms:mine", console, words) == exit_code
+    assert said in console.export_text()
+
+
+def test_the_page_lists_every_law():
+    for law in {*CONSTRAINT_LAWS, *CONVEX_LAWS, *PENALTY_LAWS}:
+        row = f"| `{law.__name__}` | {law.__doc__.splitlines()[0]} |"
+        assert row in PAGE.read_text("utf-8")
+
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "your-own.md"
+
+
+@pytest.mark.parametrize(("position", "code"), [(0, 1), (1, 0)])
+def test_the_page_goes_from_red_to_green(position, code, tmp_path):
+    """The command prints what docs/your-own.md says, but for numbers that backends differ in."""
+    section = PAGE.read_text("utf-8").split("## From red to green")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    module = [text for language, text in blocks if language][position]
+    shown = [text for language, text in blocks if not language][position]
+    (tmp_path / "my_norms.py").write_text(module)
+    command = [sys.executable, "-P", "-m", "keras_norms", "laws", "my_norms:bounded"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    printed = [re.sub("Received: .*", "", line) for line in done.stdout.splitlines()]
+    assert printed == [re.sub("Received: .*", "", line) for line in shown.splitlines()]
