@@ -184,11 +184,12 @@ def conformance_all(session, column):
     if rest == "mesh":
         conforming(session, backend, python_with(session, backend), "mesh")
     else:
-        conforming(session, column, python_with(session, column), "cpu")
+        # Which case kills which mutant is asked with the newest Keras.
+        conforming(session, column, python_with(session, column), "cpu", all_kills=not rest)
 
 
 @timed
-def conforming(session, column, python, device):
+def conforming(session, column, python, device, all_kills=False):
     """Run the suite on our classes, with controls, and on Keras' own."""
     backend = column.partition("-")[0]
     command = [python, "-P", "-m", "keras_norms", "conformance", "--backend", backend]
@@ -201,7 +202,7 @@ def conforming(session, column, python, device):
         path.unlink(missing_ok=True)  # one of an earlier run must not stand for this one
         command += [option, str(path)]
     if device != "mesh":  # that cases can fail does not depend on the number of devices
-        command += ["--controls", "conformance/mutants"]
+        command += ["--controls", "conformance/mutants", *["--all-kills"] * all_kills]
     command += session.posargs
     env = variables(backend, device == "gpu")
     if device == "mesh":  # TensorFlow splits its CPU itself, and PyTorch starts processes

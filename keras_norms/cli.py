@@ -217,6 +217,12 @@ def _parser():
         "--controls", metavar="DIR", help="also run controls: mutants and troubles, which must fail"
     )
     conformance.add_argument(
+        "--all-kills",
+        action="store_true",
+        help="find every case that kills a mutant, and the cases that can be left out; by default, "
+        "a mutant runs until one kills it",
+    )
+    conformance.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="processes, or auto: one for each core"
     )
     conformance.add_argument("--quiet", action="store_true", help="print the counts only")

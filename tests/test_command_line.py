@@ -291,7 +291,7 @@ def test_a_part_of_the_cases_with_controls(capsys):
     controls = pathlib.Path(__file__).parents[1] / "conformance" / "mutants"
     assert cli.main(["conformance", "-k", "non_neg", "--controls", str(controls)]) == 0
     printed = capsys.readouterr().out
-    assert "abs for max(w, 0): failed" in printed
+    assert "abs for max(w, 0): killed by non_neg-" in printed
     assert re.search(r"controls: (\d+) = \1 dead \+ 0 alive", printed)
 
 

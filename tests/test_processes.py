@@ -96,8 +96,7 @@ def test_two_processes_find_what_one_finds(tmp_path):
 def options(cases, controls, **changes):
     given = {"target": "keras_norms", "backend": None, "device": "cpu", "jobs": 2, "words": ""}
     given |= {"cases": str(cases), "controls": controls and str(controls), "quiet": True}
-    given |= {"report": None}
-    given["keras_report"] = None
+    given |= {"report": None, "keras_report": None, "all_kills": False}
     return types.SimpleNamespace(**given | changes)
 
 
@@ -120,8 +119,16 @@ def test_words_do_not_change_the_verdict_on_a_mutant(tmp_path):
     suite = Suite(["keras_norms"], *folders(tmp_path, "other_case"), words="off")
     found, (killed,) = suite.run(1)
     assert [o.case.id for o in found["keras_norms"]] == ["b"]
-    assert [o.case.id for o in killed.outcomes] == ["a", "b"]
+    assert [o.case.id for o in killed.outcomes] == ["a"]
     assert Suite(*suite.arguments[:4], words="nothing").mutants == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_mutant_runs_until_a_case_kills_it_or_on_all(tmp_path, jobs):
+    arguments = (["keras_norms"], *folders(tmp_path, f"all_kills_{jobs}"))
+    _, (first,) = Suite(*arguments).run(jobs)
+    _, (every,) = Suite(*arguments, all_kills=True).run(jobs)
+    assert (first.killers, every.killers) == (["a"], ["a", "b"])
 
 
 def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):

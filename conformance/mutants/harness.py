@@ -55,6 +55,7 @@ def _all_nan(every, device):
 def _options(**changes):
     given = {"target": OURS.name, "backend": None, "device": "cpu", "jobs": 1, "words": ""}
     given |= dict.fromkeys(("cases", "controls", "report", "keras_report")) | {"quiet": True}
+    given |= {"all_kills": False}
     return types.SimpleNamespace(**given | changes)
 
 

@@ -86,7 +86,9 @@ def _run_suite(options, backend, console):
     else:
         raise BrokenCases(f"There is no manifest beside {folder}")
     packages = [options.target] + ([KERAS.name] if options.keras_report else [])
-    suite = Suite(packages, folder, options.controls, options.device, options.words)
+    suite = Suite(
+        *(packages, folder, options.controls, options.device, options.words, options.all_kills)
+    )
     suite.check_targets()
     listed = manifest_beside(options.controls) if options.controls else None
     if listed:
@@ -134,13 +136,16 @@ def _write(report, name):
     path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-_OPTIONS = {"words": "-k", "keras_report": "--keras-report"}
+_OF_GOLDEN_CASES = (
+    *("cases", "controls", "all_kills", "report", "keras_report", "words", "quiet"),
+)
+_OPTIONS = {"words": "-k", "keras_report": "--keras-report", "all_kills": "--all-kills"}
 
 
 def _usage(options):
     """What is wrong with the options, which would be ignored otherwise, or None."""
     if ":" in options.target:
-        unused: tuple[str, ...] = ("cases", "controls", "report", "keras_report", "words", "quiet")
+        unused: tuple[str, ...] = _OF_GOLDEN_CASES
     elif options.target not in PACKAGES:
         return f"--target is {', '.join(PACKAGES)} or package:name, not {options.target}."
     else:
@@ -150,6 +155,8 @@ def _usage(options):
         given.append("--jobs")
     if given:
         return f"--target {options.target} has no use for: {', '.join(given)}."
+    if options.all_kills and not options.controls:
+        return "--all-kills is about controls, and needs --controls."
     reports = _reports(options)
     for option, path in reports.items():
         if path.is_dir() or any(parent.is_file() for parent in path.parents):

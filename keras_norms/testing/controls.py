@@ -45,6 +45,11 @@ class Mutant:
             return False
         return all(case.config.get(name) == value for name, value in self.config.items())
 
+    def dies_of(self, outcome):
+        """Whether an outcome is a wrong result, or the exception that is the mutant's mistake."""
+        is_failure = outcome.status in ("failed", "crashed")
+        return is_failure and outcome.exception in (None, *self.dies_by)
+
     def harness(self, device):
         """The harness in which the classes of the mutant replace ours."""
         return Harness(OURS.classes() | self.classes, device)
@@ -68,8 +73,7 @@ class MutantOutcome:
     @property
     def killers(self):
         """The ids of the cases that the mutant fails, by a wrong result or as it is meant to."""
-        known = (None, *self.mutant.dies_by)
-        return [o.case.id for o in self._failing if o.exception in known]
+        return [o.case.id for o in self.outcomes if self.mutant.dies_of(o)]
 
     @property
     def crashes(self):
@@ -77,23 +81,27 @@ class MutantOutcome:
 
         Where an exception is due, another one shows nothing for or against the mutant.
         """
-        others = [o for o in self._failing if o.exception and o.case.kind != "raises"]
-        return [o for o in others if o.exception not in self.mutant.dies_by]
+        others = [o for o in self.outcomes if o.exception and o.case.kind != "raises"]
+        return [o for o in others if not self.mutant.dies_of(o)]
 
     @property
     def dead(self):
         """Whether the mutant failed a case, and crashed in none."""
         return bool(self.killers) and not self.crashes
 
-    @property
-    def _failing(self):
-        return [o for o in self.outcomes if o.status in ("failed", "crashed")]
 
+def run_mutant(mutant, cases, *, device="cpu", all_kills=False):
+    """The outcome of a mutant on those of the cases that concern it.
 
-def run_mutant(mutant, cases, *, device="cpu"):
-    """The outcome of a mutant on those of the cases that concern it."""
+    It stops at the first case that kills the mutant, or goes on to find all that do.
+    """
     harness = mutant.harness(device)
-    return MutantOutcome(mutant, [run_case(c, harness) for c in cases if mutant.concerns(c)])
+    outcomes = []
+    for case in filter(mutant.concerns, cases):
+        outcomes.append(run_case(case, harness))
+        if mutant.dies_of(outcomes[-1]) and not all_kills:
+            break
+    return MutantOutcome(mutant, outcomes)
 
 
 def load_controls(folder):

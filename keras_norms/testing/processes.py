@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from keras_norms.testing import runner
 from keras_norms.testing.cases import load_cases
-from keras_norms.testing.controls import MutantOutcome, load_controls
+from keras_norms.testing.controls import MutantOutcome, load_controls, run_mutant
 from keras_norms.testing.harness import KERAS, OURS, Harness, NotApplicable
 from keras_norms.testing.kinds import SLOW
 from keras_norms.testing.manifest import BrokenCases
@@ -40,12 +40,15 @@ class Suite:
         controls: The folder of controls, or None.
         device: "cpu" or "gpu".
         words: What the id, the target or the title of a case must contain. A mutant that concerns
-            such a case runs on all of its cases, so that its verdict does not depend on the words.
+            such a case does not run on these alone, so that its verdict does not depend on the
+            words.
+        all_kills: Whether a mutant runs on all of its cases, or until one kills it.
     """
 
-    def __init__(self, packages, cases, controls=None, device="cpu", words=""):
-        self.arguments = (packages, cases, controls, device, words)
+    def __init__(self, packages, cases, controls=None, device="cpu", words="", all_kills=False):
+        self.arguments = (packages, cases, controls, device, words, all_kills)
         self.device = device
+        self.all_kills = all_kills
         self.all_cases = load_cases(cases)
         wanted = words.lower().split()
         self.chosen = [
@@ -104,12 +107,12 @@ class Suite:
         return first + sorted(rest, key=lambda part: -len(part.cases))
 
     def outcomes(self, part):
-        """The outcomes of a part, in its order."""
+        """The outcomes of a part, in its order. Those of a mutant may end before it does."""
+        cases = [self.all_cases[i] for i in part.cases]
         if part.mutant is None:
-            harness = self._harnesses[part.target]
-        else:
-            harness = self.mutants[part.mutant].harness(self.device)
-        return [runner.run_case(self.all_cases[i], harness) for i in part.cases]
+            return [runner.run_case(case, self._harnesses[part.target]) for case in cases]
+        mutant = self.mutants[part.mutant]
+        return run_mutant(mutant, cases, device=self.device, all_kills=self.all_kills).outcomes
 
     def run(self, jobs=1):
         """The outcomes of the cases by package, and those of the mutants, in the order of reading.
@@ -138,7 +141,7 @@ class Suite:
                 for part, results in zip(parts, pool.map(_run_part, parts), strict=True):
                     yield [
                         runner.Outcome(self.all_cases[i], *result)
-                        for i, result in zip(part.cases, results, strict=True)
+                        for i, result in zip(part.cases, results, strict=part.mutant is None)
                     ]
             except BrokenProcessPool as error:
                 raise BrokenRun(f"A process died: {error}") from error

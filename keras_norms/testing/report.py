@@ -62,7 +62,7 @@ def make_report(options, target, manifest, outcomes, killed, noticed):
         "worst": worst_scores(outcomes),
         "controls": {k.mutant.name: {"dead": k.dead, "killers": k.killers} for k in killed}
         | {name: {"dead": was_noticed, "killers": []} for name, was_noticed in noticed.items()},
-        "redundant": redundant([o.case for o in outcomes], killed) if killed else [],
+        "redundant": redundant([o.case for o in outcomes], killed) if options.all_kills else [],
         "cases": [
             {
                 "id": o.case.id,

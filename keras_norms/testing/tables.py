@@ -37,7 +37,8 @@ def print_run(console, outcomes, killed, noticed, report):
     if killed:
         console.print("Controls, which must fail:")
     for k in killed:
-        verdict = f"failed {len(k.killers)} of {len(k.outcomes)}" if k.dead else "[red]SURVIVED[/]"
+        others = f" and {len(k.killers) - 1} more" if len(k.killers) > 1 else ""
+        verdict = f"killed by {k.killers[0]}{others}" if k.dead else "[red]SURVIVED[/]"
         console.print(f"  {k.mutant.name}: {verdict}")
         for o in k.crashes:
             console.print(f"    crashed {o.case.id}: {o.message}", markup=False)
