@@ -6,6 +6,7 @@ The results do not depend on the number of processes. A process that dies takes 
 import concurrent.futures
 import dataclasses
 import multiprocessing
+from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 
 from keras_norms.testing import runner
@@ -87,8 +88,9 @@ class Suite:
     def parts(self):
         """The parts of a run; together they hold each case once per package and per mutant.
 
-        Slow cases come first, so that no process ends long after the others. Cases of the same
-        shape stay together, because JAX compiles each operation for each shape.
+        Slow cases come first, so that no process ends long after the others. JAX compiles each
+        operation for each shape: so cases of the same shape stay together, and a mutant starts with
+        the shapes of most cases.
         """
         every = self.all_cases
         slow = [i for i in self.chosen if every[i].kind in SLOW]
@@ -96,10 +98,11 @@ class Suite:
         for i in self.chosen:
             case = every[i]
             if case.kind not in SLOW:
-                shape = case.inputs.get("w", {}).get("shape")
-                shapes.setdefault(f"{case.target} {case.dtype} {shape}", []).append(i)
+                shapes.setdefault(f"{case.target} {_shape(case)}", []).append(i)
+        frequency = Counter(map(_shape, every))
+        common_first = sorted(range(len(every)), key=lambda i: -frequency[_shape(every[i])])
         rest = [
-            Part(tuple(i for i, case in enumerate(every) if mutant.concerns(case)), "", m)
+            Part(tuple(i for i in common_first if mutant.concerns(every[i])), "", m)
             for m, mutant in enumerate(self.mutants)
         ]
         rest += [Part(tuple(found), name) for found in shapes.values() for name in self._harnesses]
@@ -147,6 +150,11 @@ class Suite:
                 raise BrokenRun(f"A process died: {error}") from error
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _shape(case):
+    """The dtype and the shape of the input of a case, for which JAX compiles."""
+    return f"{case.dtype} {case.inputs.get('w', {}).get('shape')}"
 
 
 _suite = None  # of a process that was spawned
