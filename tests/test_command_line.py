@@ -210,6 +210,7 @@ def test_a_module_of_the_users_does_not_decide_the_exit_code(
     ("arguments", "words"),
     [
         (["--target", "foo", "--report", "kept.json"], "--target is"),
+        (["--report", "kept.json", "--all-kills"], "needs --controls"),
         (["--report", "folder"], "--report must be a file in a folder"),
         (["--keras-report", "kept.json/sub/r.json"], "--keras-report must be a file in a folder"),
         (["--report", "kept.json", "--keras-report", "kept.json"], "must be two files"),

@@ -1,7 +1,9 @@
 """The suite over several processes, and the controls that each of them loads."""
 
 import json
+import pathlib
 import types
+from collections import Counter
 
 import pytest
 from test_testing import case
@@ -30,6 +32,13 @@ from keras_norms.testing.controls import Trouble
 
 TROUBLES = [Trouble("none", lambda cases, device: True)]
 """
+
+
+CONTROLS = pathlib.Path(__file__).parents[1] / "conformance" / "mutants"
+
+
+def shape(case):
+    return case.dtype, str(case.inputs.get("w", {}).get("shape"))
 
 
 def folders(tmp_path, name, mutants=MUTANTS):
@@ -123,12 +132,32 @@ def test_words_do_not_change_the_verdict_on_a_mutant(tmp_path):
     assert Suite(*suite.arguments[:4], words="nothing").mutants == []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_mutant_runs_until_a_case_kills_it_or_on_all(tmp_path, jobs):
-    arguments = (["keras_norms"], *folders(tmp_path, f"all_kills_{jobs}"))
-    _, (first,) = Suite(*arguments).run(jobs)
-    _, (every,) = Suite(*arguments, all_kills=True).run(jobs)
+def test_a_mutant_runs_until_a_case_kills_it_or_on_all(tmp_path):
+    arguments = (["keras_norms"], *folders(tmp_path, "all_kills"))
+    _, (first,) = Suite(*arguments).run()
+    _, (every,) = Suite(*arguments, all_kills=True).run()
     assert (first.killers, every.killers) == (["a"], ["a", "b"])
+
+
+def test_cases_that_can_be_left_out_are_listed_only_where_all_kills_are_known(tmp_path, capsys):
+    """The second case covers what the first does."""
+    given = options(*folders(tmp_path, "left_out"), jobs=1, quiet=False)
+    assert command.run(given) == command.FAILS
+    assert "can be left out" not in capsys.readouterr().out
+    given.all_kills = True
+    assert command.run(given) == command.FAILS
+    printed = capsys.readouterr().out
+    assert "twice: killed by a and 1 more" in printed
+    assert "Can be left out, others cover the same: b" in printed
+
+
+def test_the_most_common_shapes_come_first_for_a_mutant():
+    suite = Suite(["keras_norms"], packaged_cases(), CONTROLS)
+    frequency = Counter(map(shape, suite.all_cases))
+    (part,) = [p for p in suite.parts() if p.mutant == 0]
+    found = [frequency[shape(suite.all_cases[i])] for i in part.cases]
+    assert len(found) > 1
+    assert found == sorted(found, reverse=True)
 
 
 def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
