@@ -269,6 +269,8 @@ def own_cases(folder, change):
         (lambda data: data.update(count=2), 3, "must hold 2 cases. Received: 1"),
         (lambda data: data["cases"][0].update(kind="forwrad"), 3, "$.cases[0].kind: 'forwrad'"),
         (lambda data: data["cases"][0].update(kind="jit"), 3, "'one_graph' is a required property"),
+        (lambda data: data["cases"][0]["inputs"].update(repeat=3), 3, "('repeat' was unexpected)"),
+        (lambda data: data["cases"][0]["expected"].update(gap=0), 3, "('gap' was unexpected)"),
         (lambda data: weights(data).pop() and None, 3, "The array 'w' of"),
         (lambda data: weights(data, "0x1.000000001p-1"), 3, "exact in float32"),
         (lambda data: weights(data, "0x1.8p+500"), 3, "exact in float32"),

@@ -21,6 +21,7 @@ from keras_norms.testing.cases import (
 from keras_norms.testing.coverage import redundant
 from keras_norms.testing.expected import load_expected
 from keras_norms.testing.harness import KERAS, OURS, Harness
+from keras_norms.testing.kinds import KINDS
 from keras_norms.testing.scores import budget, score, ulp
 from keras_norms.testing.tables import print_run
 
@@ -163,6 +164,18 @@ def write(folder, **changes):
     del data["cases"][0]["target"]
     (folder / "max_norm").mkdir()
     (folder / "max_norm" / "cases.json").write_text(json.dumps(data | changes))
+
+
+def test_the_schema_knows_every_kind_once_and_all_that_it_holds():
+    """What the schema did not know would be passed over without a word."""
+    path = packaged_cases().parent / "schema" / "cases.schema.json"
+    of_case = json.loads(path.read_text("utf-8"))["$defs"]["case"]
+    listed = [k for rule in of_case["allOf"] for k in rule["if"]["properties"]["kind"]["enum"]]
+    assert sorted(listed) == sorted(KINDS) == sorted(of_case["properties"]["kind"]["enum"])
+    parts = [
+        rule["then"]["properties"][p] for rule in of_case["allOf"] for p in ("inputs", "expected")
+    ]
+    assert not any(part["additionalProperties"] for part in parts)
 
 
 def test_cases_are_read_as_they_are_written(tmp_path):

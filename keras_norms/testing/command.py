@@ -136,16 +136,14 @@ def _write(report, name):
     path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-_OF_GOLDEN_CASES = (
-    *("cases", "controls", "all_kills", "report", "keras_report", "words", "quiet"),
-)
+_FOR_CASES = ("cases", "controls", "all_kills", "report", "keras_report", "words", "quiet")
 _OPTIONS = {"words": "-k", "keras_report": "--keras-report", "all_kills": "--all-kills"}
 
 
 def _usage(options):
     """What is wrong with the options, which would be ignored otherwise, or None."""
     if ":" in options.target:
-        unused: tuple[str, ...] = _OF_GOLDEN_CASES
+        unused: tuple[str, ...] = _FOR_CASES
     elif options.target not in PACKAGES:
         return f"--target is {', '.join(PACKAGES)} or package:name, not {options.target}."
     else:
