@@ -31,10 +31,10 @@ def main(arguments=None):
         return subprocess.run(command, env=environment, check=False).returncode
     problem = startup.choose_backend()  # None, unless there is no backend
     if problem:
-        return _missing(problem)
+        return _refused(problem)
     for package, extra in options.needs(options).items():
         if not startup.is_installed(package):
-            return _missing(f'{package} is not installed: pip install "keras-norms[{extra}]"')
+            return _refused(f'{package} is not installed: pip install "keras-norms[{extra}]"')
     try:
         return options.run(options)
     except SystemExit as error:  # of a module of the user's, whose 0 would say that all is well
@@ -55,7 +55,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(f"{message}. Did you mean {near[0]}?" if near else message)
 
 
-def _missing(line):
+def _refused(line):
     print(line, file=sys.stderr)
     return 2
 
@@ -69,7 +69,7 @@ def _demo(options):
     from keras_norms import demo
 
     if options.seed + options.seeds > 2**32:
-        return _missing(f"The last seed, {options.seed + options.seeds - 1}, is beyond 2**32 - 1")
+        return _refused(f"The last seed, {options.seed + options.seeds - 1}, is beyond 2**32 - 1")
     rates = options.rates or demo.RATES
     return demo.run(seed=options.seed, seeds=options.seeds, rates=rates, plot=options.plot)
 

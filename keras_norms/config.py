@@ -68,12 +68,12 @@ def _as_json(value):
 
 def positive(name, value):
     """`value` as a Python number > 0, neither subnormal nor infinite in float32."""
-    return _real(name, value, "positive and finite", _TINY, _HUGE)
+    return _real(name, value, "positive and finite in float32", _TINY, _HUGE)
 
 
 def nonnegative(name, value):
     """`value` as a Python number >= 0, finite in float32."""
-    return _real(name, value, "non-negative and finite", 0, _HUGE)
+    return _real(name, value, "non-negative and finite in float32", 0, _HUGE)
 
 
 def fraction(name, value):

@@ -50,8 +50,14 @@ def find_setting(identifier, classes, kind):
         ValueError: If the name is unknown.
         TypeError: If `identifier` is none of these.
     """
+    given = identifier
     if isinstance(identifier, dict):
         identifier = from_config(identifier, classes)
+        if isinstance(identifier, str):  # Keras returns a name that it does not know
+            raise ValueError(
+                f"Unknown {kind} {identifier!r}; register its class or function by "
+                f"`keras.saving.register_keras_serializable`. Received: {given}"
+            )
     elif isinstance(identifier, str):
         if identifier not in classes:
             raise ValueError(
@@ -60,12 +66,22 @@ def find_setting(identifier, classes, kind):
             )
         identifier = classes[identifier]
     if inspect.isclass(identifier):
-        identifier = identifier()
+        identifier = _made(identifier, given)
     if identifier is None or callable(identifier):
         return identifier
     several = {"constraint": "Chain(a, b)", "regularizer": "a + b"}[kind]
     hint = f"; several are {several}" if isinstance(identifier, (list, tuple)) else ""
     raise TypeError(
-        f"A {kind} is None, a name, a config dict, a class or a callable{hint}. "
-        f"Received: {identifier!r}"
+        f"A {kind} is None, a name, a config dict, a class or a callable{hint}. Received: {given!r}"
     )
+
+
+def _made(cls, given):
+    """An object of a class, made without arguments."""
+    try:
+        return cls()
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__name__} needs arguments ({error}); give an object, as {cls.__name__}(...). "
+            f"Received: {given!r}"
+        ) from error

@@ -20,7 +20,8 @@ class Setting(Configured):
 
     Attributes:
         axis: The axes inside a group, as the user gave them. `()` means that there are no groups:
-            a constraint looks at each entry by itself, or a penalty at all entries alike.
+            a constraint looks at each entry by itself, or a penalty at all entries alike. A setting
+            that is made of others has `()`, too; ask `has_groups`.
         is_transposable: Whether it looks at singular values, which a matrix and its transpose
             share, so that groups may be the rows or the columns.
     """

@@ -1,6 +1,7 @@
 """Audit: its numbers are those of NumPy and of Keras, in every form."""
 
 import json
+import math
 
 import keras
 import numpy as np
@@ -197,6 +198,40 @@ def test_an_excess_counts_from_the_rounding_of_its_dtype_on(dtype, beyond):
 def test_what_rounding_leaves_outside_is_no_excess(dtype):
     w = kn.MaxNorm(0.7)(keras.ops.convert_to_tensor(np.ones((33, 8)), dtype=dtype))
     assert measures.worst_excess(kn.MaxNorm(0.7), w) == 0
+
+
+@pytest.mark.parametrize(("dtype", "beyond"), [("float16", 1e-3), ("bfloat16", 8e-3)])
+def test_half_precision_hides_no_more_than_it_rounds(dtype, beyond):
+    """Norms are computed in float32, so that only the rounding of each entry is left."""
+    w = np.full((1024, 1), (1 + beyond) / 32)
+    w = keras.ops.convert_to_tensor(w, dtype=dtype)
+    norm = np.linalg.norm(np.asarray(keras.ops.cast(w, "float32"), "float64"))
+    assert measures.worst_excess(kn.MaxNorm(1.0), w) == pytest.approx(norm - 1, rel=1e-3)
+
+
+def test_a_mask_is_kept_or_not_in_half_precision():
+    mask = kn.FixedMask(np.arange(512)[:, None] % 4 > 0)
+    w = keras.ops.convert_to_tensor(np.ones((512, 64)), dtype="bfloat16")
+    assert measures.worst_excess(mask, w) == pytest.approx(math.sqrt(512 * 64 / 4))
+    assert measures.worst_excess(mask, mask(w)) == 0
+
+
+def test_what_a_set_of_singular_values_promises_is_no_excess():
+    constraint = kn.MaxSpectralNorm(1.0)
+    w = np.eye(4, dtype="float32") * (1 + 0.9e-5)
+    assert measures.worst_excess(constraint, keras.ops.convert_to_tensor(w)) == 0
+    assert measures.worst_excess(constraint, keras.ops.convert_to_tensor(w * 1.0001)) > 0
+
+
+def test_a_class_that_overrides_call_only_is_asked_about_the_whole_weight(monkeypatch):
+    monkeypatch.setattr(measures, "PART", 16)
+
+    class Frobenius(kn.constraints.Constraint):
+        def __call__(self, w):
+            return w / keras.ops.maximum(keras.ops.norm(w), 1.0)
+
+    w = keras.ops.convert_to_tensor(np.full((8, 8), 1.3 / 8, "float32"))
+    assert measures.worst_excess(Frobenius(), w) == pytest.approx(0.3 / 8, rel=1e-3)
 
 
 def test_constraints_of_keras_are_measured_in_float32():

@@ -16,7 +16,7 @@ NAN, INF = float("nan"), float("inf")
         (
             lambda: kn.MaxNorm(-1),
             ValueError,
-            "`max_value` must be positive and finite. Received: max_value=-1",
+            "`max_value` must be positive and finite in float32. Received: max_value=-1",
         ),
         (lambda: kn.MaxNorm(0), ValueError, "Received: max_value=0"),
         (lambda: kn.Clip(0, 10**400), ValueError, "Received: max_value=an integer of 401 digits"),
@@ -41,7 +41,7 @@ NAN, INF = float("nan"), float("inf")
         (
             lambda: kn.MinMaxNorm(-0.5),
             ValueError,
-            "`min_value` must be non-negative and finite. Received: min_value=-0.5",
+            "`min_value` must be non-negative and finite in float32. Received: min_value=-0.5",
         ),
         (lambda: kn.MinMaxNorm(NAN), ValueError, "Received: min_value=nan"),
         (lambda: kn.MinMaxNorm(5, 1), ValueError, "Received: min_value=5, max_value=1"),
@@ -62,7 +62,7 @@ NAN, INF = float("nan"), float("inf")
         (
             lambda: kn.L1(-0.1),
             ValueError,
-            "`l1` must be non-negative and finite. Received: l1=-0.1",
+            "`l1` must be non-negative and finite in float32. Received: l1=-0.1",
         ),
         (lambda: kn.L2(NAN), ValueError, "Received: l2=nan"),
         (lambda: kn.L1L2(l2=INF), ValueError, "Received: l2=inf"),
@@ -205,6 +205,51 @@ def test_members_in_a_list(cls):
     parts = [kn.NonNeg(), kn.MaxNorm()] if cls is kn.Chain else [kn.L1(), kn.L2()]
     with pytest.raises(TypeError, match=r"are arguments, not a list: \w+\(\*\w+\)\. Received: "):
         cls(parts)
+
+
+@pytest.mark.parametrize("name", ["clip", "fixed_mask", "Clip", kn.Clip])
+def test_a_name_of_what_needs_arguments(name):
+    with pytest.raises(TypeError, match=r"needs arguments .*; give an object, as \w+\(\.\.\.\)"):
+        constraints.get(name)
+
+
+def test_a_config_of_an_unknown_class_is_quoted():
+    config = {"class_name": "Foo", "config": {}}
+    with pytest.raises(ValueError, match=r"Unknown constraint 'Foo'; register .* Received: \{'cla"):
+        constraints.get(config)
+
+
+def test_lists_of_integers_are_penalised_as_arrays_are():
+    assert float(kn.L2()([1, 2])) == float(kn.L2()(np.array([1, 2]))) == pytest.approx(0.05)
+    with pytest.raises(TypeError, match="Received: dtype=<U1"):
+        kn.L2()(["a"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: kn.FixedMask([0.5, 1.0]), r"Received: mask=\[0.5, 1.0\] of dtype float64"),
+        (lambda: kn.MaxSpectralNorm(1.0, ["clip"]), r"Received: mode=\['clip'\]"),
+    ],
+)
+def test_what_was_received_is_quoted(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_mask_that_does_not_fit_names_the_weight():
+    layer = keras.layers.Dense(2, name="head")
+    layer.build((None, 4))
+    with pytest.raises(ValueError, match=r"for weight head/kernel of shape \(4, 2\)"):
+        kn.FixedMask([[True] * 3])(layer.kernel)
+
+
+@pytest.mark.parametrize("name", ["bias", "units", "weights", "kernel_initializer"])
+def test_what_is_no_weight_of_a_layer(name):
+    layer = keras.layers.Dense(2, use_bias=False)
+    layer.build((None, 4))
+    with pytest.raises(ValueError, match="Dense has no weight of this name; it has kernel"):
+        kn.unit_axes(layer, name)
 
 
 def test_a_layer_that_is_not_built():

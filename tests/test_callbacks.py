@@ -231,6 +231,29 @@ def test_share_of_groups_on_their_bound(constraint, factor, share):
     assert recorded[f"on_bound/{kernel.path}"] == [share]
 
 
+@pytest.mark.parametrize(
+    ("constraint", "share"),
+    [
+        (kn.MaxNorm(1.0, ord="inf"), 1.0),
+        (kn.MaxNorm(1.02, ord="inf"), 0.0),
+        (kn.MaxNorm(8.0, ord=1), 1.0),
+        (kn.MaxNorm(8.2, ord=1), 0.0),
+        (kn.Clip(-1.0, 1.0), 1 / 8),
+        (kn.ZeroMean(), 0.0),
+    ],
+)
+def test_a_single_entry_may_leave_the_set(constraint, share):
+    model = model_with(keras.optimizers.SGD(0.0), constraint)
+    (kernel,) = constrained(model).values()
+    values = np.full(kernel.shape, 1 if isinstance(constraint, kn.ZeroMean) else 0.9, "float32")
+    values[0] = 1.0 if not isinstance(constraint, kn.ZeroMean) else -7.0
+    if getattr(constraint, "ord", 2) == 1:
+        values[1:] = 1.0
+    kernel.assign(values)
+    recorded = fit(model, callbacks=[kn.NormHistory()]).history
+    assert recorded[f"on_bound/{kernel.path}"] == [share]
+
+
 def test_history_needs_somewhere_to_write():
     model = model_with(keras.optimizers.SGD(0.0))
     for add, error in ((False, pytest.raises(ValueError, match="`logs=True`")), (True, None)):

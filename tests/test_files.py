@@ -234,3 +234,11 @@ def test_a_file_without_settings(content):
         kn.load_settings(model, "model.keras")
     with pytest.raises(ValueError, match=r"call `model.save` first"):
         kn.save_settings(model, "other.keras")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "nodir" / "settings.json"
+    with pytest.raises(
+        FileNotFoundError, match=r"folder .* must exist\. Received: .*settings.json'"
+    ):
+        kn.save_settings(constrained("sequential"), path)

@@ -15,29 +15,43 @@ from keras_norms.models.expressions import (
 SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
 
 
-def call_for_units(kind, weight, setting):
+def call_for_units(kind, weight, setting, wrong):
     """The call that sets a constraint or regularizer with the axis that the layer needs.
 
-    Arguments are those of `call_as_it_is`.
+    Args:
+        kind: "constraint" or "regularizer".
+        weight: A `Weight`.
+        setting: The constraint or regularizer.
+        wrong: Those of its members that have a wrong axis. The others keep theirs.
     """
     setting = drop_in_of(setting)
     text = expression(setting, with_axis=False)
-    if text is not None:
-        return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)})"
-    text = f'{_held_expression(kind, weight, setting)}.for_layout("{weight.layout}")'
-    return f'kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}, axis="own")'
+    if text is None:
+        text = f'{_held_expression(kind, weight, setting)}.for_layout("{weight.layout}")'
+        return f'kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}, axis="own")'
+    others = [m for m in setting.members if not any(m is each for each in wrong)]
+    if any(expression(m) != expression(m, with_axis=False) for m in map(drop_in_of, others)):
+        layout = weight.layout
+        members = [m if m in others else m.for_layout(layout) for m in setting.members]
+        return call_as_it_is(kind, weight, type(setting)(*members))
+    return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)})"
 
 
-def call_as_it_is(kind, weight, setting):
+def call_as_it_is(kind, weight, setting, made_by=""):
     """The call that sets a constraint or regularizer on one weight, as it is.
 
     Args:
         kind: "constraint" or "regularizer".
         weight: A `Weight`.
         setting: The constraint or regularizer; None removes.
+        made_by: The call of a method, as ".at_full_rate()", that made it of the one that the model
+            holds, if another one made it.
     """
     setting = drop_in_of(setting)
-    text = expression(setting) or _held_expression(kind, weight, setting)
+    text = expression(setting)
+    if text is None:
+        held = getattr(weight.variable, kind) if made_by else setting
+        text = f"{_held_expression(kind, weight, held)}{made_by}"
     has_axis = kind == "constraint" or getattr(setting, "has_groups", False)
     own = ', axis="own"' if has_axis and setting is not None else ""
     return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}{own})"

@@ -116,7 +116,7 @@ def repeated_rate(contents):
                 weight.path,
                 f"gradient_accumulation_steps={steps} applies rate={rate} {steps} times per "
                 f"update, which makes it {1 - (1 - rate) ** steps:.3g}",
-                call_as_it_is("constraint", weight, constraint.at_full_rate()),
+                call_as_it_is("constraint", weight, constraint.at_full_rate(), ".at_full_rate()"),
             )
 
 

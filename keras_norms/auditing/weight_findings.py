@@ -27,10 +27,37 @@ def wrong_axis(weight):
 
 
 def _about_axis(weight, kind, setting):
-    if weight.obstacle or not weight.has_units or not isinstance(setting, Setting):
+    wrong = _members_with_wrong_axis(weight, kind, setting)
+    if not wrong:
         return
+    member, axes, wanted = wrong[0]
+    shape = tuple(weight.variable.shape)
+    is_whole = member.axis is None
+    is_unit = wanted == axes_of_layout(weight.layout)
+    (groups, size), (better, better_size) = _count(shape, axes), _count(shape, wanted)
+    one = "one norm per unit" if kind == "constraint" else "one group per unit"
+    yield Finding(
+        "whole-tensor" if is_whole else "wrong-axis",
+        "warning" if is_whole else "error",
+        weight.path,
+        f"axis={member.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} "
+        f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
+        f"{f'{one} makes' if is_unit else 'this layout asks for'} "
+        f"{_several(better, 'group')} of {better_size}, axis={wanted}",
+        call_for_units(kind, weight, setting, [each for each, *_ in wrong]),
+    )
+
+
+def _members_with_wrong_axis(weight, kind, setting):
+    """The members of a setting whose groups are not those of the layer: (member, its axes, better).
+
+    A weight that lacks the axis of a member has no such group to judge.
+    """
+    if weight.obstacle or not weight.has_units or not isinstance(setting, Setting):
+        return []
     is_constraint = kind == "constraint"
     shape = tuple(weight.variable.shape)
+    wrong = []
     for member in setting.members:
         # An axis that was chosen for a penalty has a meaning: of inputs, of the whole weight.
         if not isinstance(member, Setting) or not (is_constraint or member.has_default_axis):
@@ -40,28 +67,14 @@ def _about_axis(weight, kind, setting):
             wanted = member.for_layout(weight.layout).group_axes(len(shape))
         except ValueError:  # the weight lacks the axis, or no axis is better than another
             continue
-        is_whole = member.axis is None
         right = [wanted]
         if member.is_transposable:
             right.append(tuple(a for a in range(len(shape)) if a not in wanted))
         if not member.has_groups or _longer(axes, shape) in [_longer(a, shape) for a in right]:
             continue
-        if is_whole and not is_constraint:
-            continue
-        is_unit = wanted == axes_of_layout(weight.layout)
-        (groups, size), (better, better_size) = _count(shape, axes), _count(shape, wanted)
-        one = "one norm per unit" if is_constraint else "one group per unit"
-        yield Finding(
-            "whole-tensor" if is_whole else "wrong-axis",
-            "warning" if is_whole else "error",
-            weight.path,
-            f"axis={member.axis} makes {_several(groups, 'group')} of {_several(size, 'weight')} "
-            f"of this {type(weight.layer).__name__} kernel ({weight.layout}); "
-            f"{f'{one} makes' if is_unit else 'this layout asks for'} "
-            f"{_several(better, 'group')} of {better_size}, axis={wanted}",
-            call_for_units(kind, weight, setting),
-        )
-        return
+        if is_constraint or member.axis is not None:
+            wrong.append((member, axes, wanted))
+    return wrong
 
 
 def _longer(axes, shape):
@@ -98,7 +111,7 @@ def not_applied(weight):
                 call_as_it_is(kind, weight, None),
             )
             continue
-        is_wrong = _has_wrong_axis(weight, kind, drop_in_of(says))
+        wrong = _to_change(weight, kind, drop_in_of(says))
         yield Finding(
             "not-applied",
             "error",
@@ -106,19 +119,22 @@ def not_applied(weight):
             f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
             f"at, has {title(does)}; an attribute that is set after the layer is built does "
             "nothing",
-            call_for_units(kind, weight, says) if is_wrong else call_as_it_is(kind, weight, says),
+            call_for_units(kind, weight, says, wrong)
+            if wrong
+            else call_as_it_is(kind, weight, says),
         )
 
 
-def _has_wrong_axis(weight, kind, setting):
-    """Whether a setting has another axis than its layer needs."""
+def _to_change(weight, kind, setting):
+    """The members of a setting that cannot be meant as they are, for a weight of this layout."""
     if not isinstance(setting, Setting) or not weight.has_units:
-        return False
+        return []
     try:
         setting.group_axes(len(weight.variable.shape))
-    except ValueError:  # the weight lacks it
-        return True
-    return any(found.code == "wrong-axis" for found in _about_axis(weight, kind, setting))
+    except ValueError:  # the weight lacks the axis
+        return list(setting.members)
+    wrong = _members_with_wrong_axis(weight, kind, setting)
+    return [member for member, *_ in wrong if member.axis is not None]
 
 
 def lora(weight):
@@ -174,7 +190,7 @@ def cannot_apply(weight, kind, error):
         "error",
         weight.path,
         f"{title(setting)} cannot be applied to this weight of {layer}, of shape "
-        f"{tuple(weight.variable.shape)}, and stops the training: {error}",
+        f"{tuple(weight.variable.shape)}, and stops the training: {' '.join(str(error).split())}",
         call_as_it_is(kind, weight, None),
     )
 
@@ -258,7 +274,7 @@ def batch_of_weights(weight):
         weight.path,
         f"{title(regularizer)} is for a batch of outputs, but a weight has no batch, so that its "
         "strength depends on the shape of the weight and on the version of Keras",
-        call_as_it_is("regularizer", weight, regularizer.for_weights()),
+        call_as_it_is("regularizer", weight, regularizer.for_weights(), ".for_weights()"),
     )
 
 
@@ -268,16 +284,17 @@ def unreachable(weight):
     shape = tuple(weight.variable.shape)
     if weight.obstacle or not isinstance(regularizer, Regularizer):
         return
-    if _has_wrong_axis(weight, "regularizer", regularizer):  # which is to be mended first
+    if _to_change(weight, "regularizer", regularizer):  # which is to be mended first
         return
     reason = regularizer.why_never_zero(shape)
     if reason is not None:
+        reaching = regularizer.reaching_zero(shape)
         yield Finding(
             "unreachable",
             "warning",
             weight.path,
             f"{reason}, so the penalty never reaches 0",
-            call_as_it_is("regularizer", weight, regularizer.reaching_zero(shape)),
+            call_as_it_is("regularizer", weight, reaching, f".reaching_zero({shape})"),
         )
 
 

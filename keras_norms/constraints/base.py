@@ -64,10 +64,10 @@ class Constraint(Setting, keras.constraints.Constraint):
     def project(self, w: Any) -> Any:
         """The weights put into the set, exactly: a tensor of the shape and dtype of `w`.
 
-        The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n
-        the number of entries in a group. A second projection moves weights by no more than that
-        rounding; with `MaxNorm`, `NonNeg`, `Clip` and `Simplex`, it does not change float32 and
-        float64 weights at all. Arguments and errors are those of `__call__`.
+        The excess afterwards is at most `(4 + log2(n)) * eps(dtype) + inexactness` times the bound,
+        with n the number of entries in a group. A second projection moves weights by no more than
+        that rounding; with `MaxNorm`, `NonNeg`, `Clip` and `Simplex`, it does not change float32
+        and float64 weights at all. Arguments and errors are those of `__call__`.
 
         Weights in float16 or bfloat16 become the numbers of that dtype that are nearest to the
         exact ones. float16 holds nothing beyond 65504, and below 6e-5 its numbers are 6e-8 apart,

@@ -10,10 +10,10 @@ from keras import ops
 
 from keras_norms.config import check_ascending, fraction, nonnegative, parameter, positive
 from keras_norms.constraints.base import Constraint
+from keras_norms.numerics.entries import clip
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2
 from keras_norms.numerics.projections import (
-    clip,
     onto_box,
     onto_l2_ball,
     onto_shell,
@@ -51,7 +51,6 @@ class MaxNorm(Constraint):
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
         axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
             tensor. One group per unit: 0 for Dense, `(0, 1, 2)` for Conv2D; see `unit_axes`.
-            0 is one norm per unit of a Dense layer; `(0, 1, 2)` one per Conv2D filter.
         ord: The norm: 1, 2 or "inf".
 
     Raises:

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import math
+import reprlib
 from typing import Any, final
 
 import keras
@@ -46,8 +47,8 @@ class Sparse(_Sparse):
     A group of n entries keeps the `round(n * (1 - sparsity))` entries of largest magnitude. Of
     equal magnitudes, the first by index stay, alike on every backend. A NaN makes its group NaN.
 
-    Which entries are zero may change at every step. `SparsitySchedule` and `prune` with
-    `FixedMask` choose them once, which costs less.
+    Which entries are zero may change at every step. `SparsitySchedule` chooses them between epochs,
+    and `freeze_zeros` once, which costs less.
 
     The threshold is found by at most 31 passes over the weights that count (63 in float64), which
     is faster than a sort. Entries that are too small to be normal numbers (1.2e-38 in float32)
@@ -159,7 +160,8 @@ class SparseUnits(_Sparse):
     """Kernels in which a share of the units is zero: the nearest point keeps the largest norms.
 
     Of k units, the `round(k * (1 - sparsity))` with the largest Euclidean norms stay. Of equal
-    norms, the first ones stay. Norms are compared in float32, from 1e-18 to 1e18.
+    norms, the first ones stay. Norms are compared in float32, from 1e-18 to 1e18; those of float64
+    weights, in float64.
 
     Args:
         sparsity: The share of units that are zero, from 0 to 1.
@@ -197,7 +199,8 @@ def _mask(name, value):
         mask = np.asarray(value if isinstance(value, (bool, list)) else ops.convert_to_numpy(value))
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise ValueError(
-            f"`{name}` must hold True and False, or 1 and 0. Received: {name} of dtype {mask.dtype}"
+            f"`{name}` must hold True and False, or 1 and 0. "
+            f"Received: {name}={reprlib.repr(value)} of dtype {mask.dtype}"
         )
     mask = mask.astype(bool)
     mask.setflags(write=False)
@@ -261,9 +264,10 @@ class FixedMask(_Sparse):
         except ValueError:
             fits = False
         if not fits:
+            of = f" {w.path}" if isinstance(w, keras.Variable) else "s"
             raise ValueError(
                 "The mask must have the shape of the weights, or one that NumPy broadcasts to it. "
-                f"Received: a mask of shape {self.mask.shape} for weights of shape {shape}"
+                f"Received: a mask of shape {self.mask.shape} for weight{of} of shape {shape}"
             )
         return ()
 

@@ -26,7 +26,7 @@ _INTO_BALL = {"clip": onto_spectral_ball, "scale": scaled_into_spectral_ball}
 
 
 def _mode(name, value):
-    if value not in _INTO_BALL:
+    if not isinstance(value, str) or value not in _INTO_BALL:
         raise ValueError(f'`{name}` must be "clip" or "scale". Received: {name}={value!r}')
     return value
 

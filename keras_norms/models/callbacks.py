@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_norms.constraints import Constraint
 from keras_norms.models.attach import project
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.holders import renew_steps
@@ -15,10 +16,10 @@ from keras_norms.models.measures import (
     columns_of,
     excess_axes_of,
     excess_of,
-    is_coupled,
     largest_singular_value,
     norms_of,
     penalty_in_loss,
+    rounding_of,
 )
 from keras_norms.models.penalties import penalties_of
 from keras_norms.models.selection import compiled, select
@@ -184,9 +185,10 @@ def _measures_of(weight, spectra):
     if variable.constraint is not None:
         axes = excess_axes_of(variable.constraint, len(variable.shape))
         excess = excess_of(variable.constraint, variable, times=1 + GROWTH)
-        # Keras' own constraints shrink feasible groups, by less than half the growth. Of groups
-        # that depend on one another, a single direction may grow out of the set.
-        least = 0 if is_coupled(variable.constraint) else GROWTH / 2
+        # Keras' own constraints shrink feasible groups, by less than half the growth. Of ours, a
+        # single entry may grow out of the set, or a single direction.
+        is_ours = isinstance(variable.constraint, Constraint)
+        least = rounding_of(variable.constraint, variable) if is_ours else GROWTH / 2
         outside = excess > least * norms_of(variable, axes)
         measures["on_bound"] = float(outside.mean())
         measures |= columns_of(drop_in_of(variable.constraint), variable)

@@ -1,7 +1,10 @@
 """Describe: how a constraint or regularizer of any make reads, and the code that makes it again."""
 
 import dataclasses
+import math
 from typing import Any
+
+import numpy as np
 
 from keras_norms.constraints import Constraint
 from keras_norms.constraints.lookup import CLASSES as CONSTRAINTS
@@ -31,7 +34,9 @@ def title(setting):
 
 
 def expression(setting, with_axis=True):
-    """The Python expression that makes a setting; None if its class is not one of keras_norms.
+    """The Python expression that makes a setting.
+
+    It is None if its class is not one of keras_norms, or an argument is no text, as a mask.
 
     Args:
         setting: A constraint or regularizer of ours, or None.
@@ -51,10 +56,15 @@ def expression(setting, with_axis=True):
 
 
 def _argument(field, value, with_axis):
-    """`name=value`; "" if it may be left out, None if the value is a callable that is not ours."""
+    """`name=value`; "" if it may be left out, None for an array and a callable that is not ours."""
+    if isinstance(value, np.ndarray):
+        return None
     if value == field.default and (field.name == "axis" or not field.metadata["in_keras"]):
         return ""
-    if not callable(value):
-        return f"{field.name}={value!r}"
-    text = expression(drop_in_of(value), with_axis)
+    text = expression(drop_in_of(value), with_axis) if callable(value) else _literal(value)
     return text and f"{field.name}={text}"
+
+
+def _literal(value):
+    is_infinite = isinstance(value, float) and math.isinf(value)
+    return f'float("{value}")' if is_infinite else repr(value)

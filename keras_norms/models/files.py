@@ -164,6 +164,10 @@ def _entry(weight):
 
 def _replace(filepath, write):
     """Write a file beside another one, and then put it in its place: it is never half written."""
+    if not filepath.parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder of `filepath` must exist. Received: filepath={str(filepath)!r}"
+        )
     part = filepath.with_name(f"{filepath.name}.part")
     try:
         write(part)

@@ -145,7 +145,8 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
 
 def _check_has(layer, name):
     """Refuse the name of a weight that a built layer does not have itself."""
-    if not layer.built or hasattr(layer, name):
+    held = getattr(layer, name, None)
+    if not layer.built or isinstance(held, keras.Variable) or keras.ops.is_tensor(held):
         return
     own = [n.lstrip("_") for n, value in vars(layer).items() if isinstance(value, keras.Variable)]
     inside = ", ".join(each.name for each in children_of(layer))

@@ -9,7 +9,7 @@ from keras import ops
 from keras_norms.constraints import Constraint
 from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.precision import EPS, as_tensor, lift
+from keras_norms.numerics.precision import EPS, as_tensor, is_half, lift
 from keras_norms.numerics.spectra import spectral_bound
 
 # The most entries of a weight that are measured at once: 2 MiB of float32, of which a constraint
@@ -70,10 +70,26 @@ def excess_of(constraint, w, times=1):
         times: A number that `w` is multiplied by first.
     """
     axes = excess_axes_of(constraint, len(w.shape))
-    if isinstance(constraint, Constraint):
+    if _looks_at_groups(constraint):
         return _numbers(lambda part: constraint.excess(part * times), _parts(w, axes))
-    whole = [lift(as_tensor(w)) * times]  # a function may look at any part of the weight
-    return _numbers(lambda part: l2(part - constraint(part), axes), whole)
+    whole = lift(as_tensor(w)) * times
+    if isinstance(constraint, Constraint):
+        distances = constraint.excess(whole)
+    else:
+        distances = l2(whole - constraint(whole), axes)
+    return np.ravel(ops.convert_to_numpy(distances))
+
+
+def _looks_at_groups(constraint):
+    """Whether it looks at nothing but groups: a function may look at any part of the weight.
+
+    So may a subclass of ours that overrides `__call__` only.
+    """
+    cls = type(constraint)
+    return (
+        isinstance(constraint, Constraint)
+        and cls.compute_projection is not Constraint.compute_projection
+    )
 
 
 def _parts(w, axes):
@@ -90,8 +106,7 @@ def _numbers(function, parts):
 def worst_excess(constraint, w):
     """The largest excess of a group, 0.0 if rounding explains it, and NaN if one is not finite.
 
-    A norm of n entries can be off by `(4 + log2(n)) * eps` of itself through rounding. A
-    constraint of Keras also moves weights that are in its set, because it adds an epsilon to
+    A constraint of Keras also moves weights that are in its set, because it adds an epsilon to
     their norm; that is no excess either.
     """
     excess = excess_of(constraint, w)
@@ -99,12 +114,25 @@ def worst_excess(constraint, w):
         return math.nan
     if not np.any(excess > 0):
         return 0.0
-    axes = excess_axes_of(constraint, len(w.shape))
-    size = math.prod([w.shape[a] for a in axes])
-    rounding = (4 + math.log2(max(size, 2))) * EPS[keras.backend.standardize_dtype(w.dtype)]
+    norms = norms_of(w, excess_axes_of(constraint, len(w.shape)))
     epsilon = 0 if isinstance(constraint, Constraint) else 2 * keras.config.epsilon()
-    outside = excess[excess > epsilon + rounding * np.maximum(norms_of(w, axes), excess)]
+    outside = excess[excess > epsilon + rounding_of(constraint, w) * np.maximum(norms, excess)]
     return float(outside.max()) if outside.size else 0.0
+
+
+def rounding_of(constraint, w):
+    """How far outside its set rounding alone can put a group, as a part of its norm.
+
+    A norm of n entries can be off by `(4 + log2(n)) * eps`. Ours is computed in float32 at least,
+    so that of half precision only the rounding of each entry is left.
+    """
+    dtype = keras.backend.standardize_dtype(w.dtype)
+    size = math.prod([w.shape[a] for a in excess_axes_of(constraint, len(w.shape))])
+    terms = 4 + math.log2(max(size, 2))
+    if not isinstance(constraint, Constraint):
+        return terms * EPS[dtype]
+    stored = EPS[dtype] / 2 if is_half(w) else 0
+    return stored + terms * min(EPS[dtype], EPS["float32"]) + constraint.inexactness
 
 
 def penalty_in_loss(variable):

@@ -142,7 +142,7 @@ def _instead_of(where):
         names = "|".join(re.escape(part.path or part.name) for part in parts)
         return f'; for these layers, where=r"^({names})/"'
     if parts and all(isinstance(part, str) for part in parts):
-        return f'; for these names, where=r"{"|".join(map(re.escape, parts))}"'
+        return f'; for these names, where=r"(^|/)({"|".join(map(re.escape, parts))})/"'
     if parts and all(inspect.isclass(part) for part in parts):
         return "; a tuple of classes, not a list"
     return ""

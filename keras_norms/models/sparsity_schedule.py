@@ -39,8 +39,9 @@ class SparsitySchedule(ProjectWeights):
     made of the weights and the epoch alone. TensorFlow and JAX compile the training step anew
     whenever the masks change. If the training ends before `end_epoch`, you get a warning.
 
-    From the start of the training, each weight has a mask, of ones until `begin_epoch`. A callback
-    that looks for constraints, such as `NormHistory`, comes after this one in the list. With
+    From the start of the training, each weight without a sparse constraint has a mask of ones. A
+    sparse constraint that a weight has stays until `begin_epoch`. A callback that looks for
+    constraints, such as `NormHistory`, comes after this one in the list. With
     `EarlyStopping(restore_best_weights=True)`, pass `start_from_epoch=end_epoch`: else it may
     restore weights from before the last mask, about which you get a warning if it comes before this
     callback.
@@ -99,7 +100,7 @@ class SparsitySchedule(ProjectWeights):
         self._epoch: int | None = None
 
     def sparsity(self, epoch: int) -> float:
-        """The share of zeros at an epoch; 0 before `begin_epoch`."""
+        """The share of zeros that the schedule asks for at an epoch; 0 before `begin_epoch`."""
         if epoch < self.begin_epoch:
             return 0.0
         if epoch >= self.end_epoch:

@@ -54,9 +54,13 @@ def is_half(x):
 def lift_numbers(x):
     """`x` as a tensor of float32 or float64. A layer may also return integers, made floats here.
 
+    Lists may hold them, too.
+
     Raises:
         TypeError: If `x` holds neither floating-point numbers nor integers.
     """
+    if not hasattr(x, "dtype") and np.asarray(x).dtype.kind in "iu":
+        x = np.asarray(x)
     if "int" in keras.backend.standardize_dtype(getattr(x, "dtype", "float32")):
         x = ops.cast(x, "float64" if keras.config.floatx() == "float64" else "float32")
     return lift(as_tensor(x, "Regularized values"))

@@ -121,12 +121,13 @@ def _soft_mode(name, value):
 @final
 @dataclasses.dataclass(frozen=True)
 class SoftOrthogonalRegularizer(Regularizer):
-    """How far the groups are from being orthonormal: a smooth penalty for orthogonal kernels.
+    """How far the groups are from being orthonormal: a penalty for orthogonal kernels.
 
     `W` is the matrix whose rows are the groups, and `I` is an identity matrix:
     - "frobenius" (or "so"): `factor * sum((W @ W.T - I)**2)`;
     - "double" ("dso"): the same, plus `factor * sum((W.T @ W - I)**2)`;
-    - "coherence" ("mc"): `factor * max(abs(W @ W.T - I))`, which one pair of groups decides.
+    - "coherence" ("mc"): `factor * max(abs(W @ W.T - I))`, which one pair of groups decides, or
+      the norm of one group.
 
     More groups than each has entries cannot be orthonormal, and then the penalty is never 0; nor is
     "double" for any matrix that is not square. Unlike `OrthogonalRegularizer`, it also draws the
