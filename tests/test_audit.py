@@ -216,11 +216,12 @@ def test_a_mask_is_kept_or_not_in_half_precision():
     assert measures.worst_excess(mask, mask(w)) == 0
 
 
-def test_what_a_set_of_singular_values_promises_is_no_excess():
-    constraint = kn.MaxSpectralNorm(1.0)
-    w = np.eye(4, dtype="float32") * (1 + 0.9e-5)
-    assert measures.worst_excess(constraint, keras.ops.convert_to_tensor(w)) == 0
-    assert measures.worst_excess(constraint, keras.ops.convert_to_tensor(w * 1.0001)) > 0
+@pytest.mark.parametrize("constraint", [kn.MaxSpectralNorm(1.0), kn.Orthogonal()])
+def test_what_a_set_of_singular_values_promises_is_no_excess(constraint):
+    w = np.random.default_rng(0).standard_normal((64, 69)).astype("float32")
+    w = constraint(keras.ops.convert_to_tensor(w))
+    assert measures.worst_excess(constraint, w) == 0
+    assert measures.worst_excess(constraint, w * 1.0001) > 0
 
 
 def test_a_class_that_overrides_call_only_is_asked_about_the_whole_weight(monkeypatch):

@@ -78,7 +78,11 @@ def test_a_function_of_the_users_in_a_penalty_of_a_batch(penalty, expected):
 
 
 @pytest.mark.parametrize(
-    "other", [kn.Sparse(0.5, axis=0), kn.Sparse(0.5), kn.MaxNorm(9.0, axis=UNIT), kn.NonNeg()]
+    "other",
+    [
+        *(kn.Sparse(0.5, axis=0), kn.Sparse(0.5), kn.MaxNorm(9.0, axis=UNIT), kn.NonNeg()),
+        kn.MaxSpectralNorm(3.0, axis=3),  # the same as for `UNIT`, by other groups
+    ],
 )
 def test_only_the_members_with_a_wrong_axis_get_another(other):
     model = conv(kernel_constraint=kn.Chain(kn.MaxNorm(2.0), other))

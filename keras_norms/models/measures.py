@@ -132,7 +132,7 @@ def rounding_of(constraint, w):
     if not isinstance(constraint, Constraint):
         return terms * EPS[dtype]
     stored = EPS[dtype] / 2 if is_half(w) else 0
-    return stored + terms * min(EPS[dtype], EPS["float32"]) + constraint.inexactness
+    return stored + terms * min(EPS[dtype], EPS["float32"])
 
 
 def penalty_in_loss(variable):
