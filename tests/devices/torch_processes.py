@@ -11,10 +11,19 @@ import torch.multiprocessing as mp
 
 
 def work(rank, world, folder):
-    """Train on a half of the batch; DDP averages the gradients."""
+    """Join the group, train, and leave it."""
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world
     )
+    train(rank, world, folder)
+    dist.destroy_process_group()
+
+
+def train(rank, world, folder):
+    """Train on a half of the batch; DDP averages the gradients.
+
+    DDP ends with this function: alive after its group, it sometimes ends the process with SIGABRT.
+    """
     model = problem.model()
     kernel = model.layers[0].kernel
     parallel = torch.nn.parallel.DistributedDataParallel(model)
@@ -28,7 +37,6 @@ def work(rank, world, folder):
             optimizer.apply([kernel.value.grad], [kernel])
     torch.save(kernel.value.detach(), f"{folder}/{rank}.pt")
     dist.barrier()  # none may leave while the other still communicates
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
