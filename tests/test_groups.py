@@ -1,13 +1,16 @@
 """Groups of a weight, some at a time: the parts are the whole weight, and no group is cut."""
 
 import math
+import types
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from keras_norms.numerics import groups
 from keras_norms.numerics.groups import CACHED, map_parts, parts_of
+from keras_norms.testing.backends import compiled
 
 
 @pytest.mark.parametrize("most", [1, 7, 60, 1000])
@@ -45,5 +48,22 @@ def test_a_function_of_groups_gives_the_same_part_by_part(shape, axes):
     found = ops.convert_to_numpy(map_parts(over_its_sum, ops.convert_to_tensor(w), axes))
     np.testing.assert_allclose(found, w / np.abs(w).sum(axis=axes, keepdims=True), rtol=1e-5)
     assert sum(seen) == w.size
-    # A slice of PyTorch's is a view; others would copy it.
-    assert (max(seen) <= CACHED) == (keras.backend.backend() == "torch")
+    assert max(seen) <= CACHED
+
+
+def test_what_is_compiled_or_spread_over_devices_stays_whole(monkeypatch):
+    w = ops.ones((2100, 1000))
+    seen = []
+
+    def same(part):
+        seen.append(math.prod(part.shape))
+        return part
+
+    if keras.backend.backend() != "torch":  # which has no tensors that are known to be traced
+        compiled(lambda w: map_parts(same, w, (0,)))(w)
+        assert seen == [2100 * 1000]
+    seen.clear()
+    monkeypatch.setattr(groups, "is_known", lambda w: True)
+    of_two_devices = types.SimpleNamespace(shape=(2100, 1000), devices=lambda: {0, 1})
+    assert map_parts(same, of_two_devices, (0,)) is of_two_devices
+    assert seen == [2100 * 1000]

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from keras import ops
 
+from keras_norms.numerics.loops import is_known
+
 # Axes as a user gives them: one, several, or None for all.
 Axis = int | Sequence[int] | None
 
@@ -113,28 +115,41 @@ def from_rows(rows, shape, axes):
 # Code without a compiler reads and writes each intermediate result. Those of a part of so many
 # entries, 2 MiB of float32, stay in a processor's cache.
 CACHED = 2**19
+# Where a slice is a copy, parts are as few as save memory.
+COPIES = 8
 
 
 def map_parts(function, w, axes):
     """`function(w)`, where the function treats groups alike and alone: on some groups at a time.
 
-    A function of many steps then needs less memory and time. Only PyTorch on a CPU gains from it:
-    its slices are views, and it runs without a compiler. Its tensors know that they are on a CPU;
-    those of other backends have no such attribute.
+    Without a compiler, a function of many steps then needs less memory: what it holds meanwhile is
+    of one part. Under PyTorch on a CPU, where a slice is a view, it also needs less time.
 
     Args:
         function: A function of a tensor that returns one of its shape.
         w: A tensor with a static shape.
         axes: The axes inside a group.
     """
-    if not getattr(w, "is_cpu", False) or not axes or math.prod(w.shape) < 4 * CACHED:
+    if not axes or math.prod(w.shape) < 4 * CACHED:
         return function(w)
-    indices = parts_of(w.shape, axes, CACHED)
+    indices = parts_of(w.shape, axes, _entries_of_a_part(w))
     if len(indices) == 1:
         return function(w)
     # Written into one result, they would need less memory, but torch.compile copies all of it for
     # each part.
     return ops.concatenate([function(w[index]) for index in indices], axis=len(indices[0]) - 1)
+
+
+def _entries_of_a_part(w):
+    """How many entries of a tensor a function takes at a time."""
+    size = math.prod(w.shape)
+    if hasattr(w, "is_cpu"):  # PyTorch, where nothing tells whether a tensor is traced
+        return CACHED if w.is_cpu else size
+    # A compiler does better with the whole tensor, and parts of one that JAX has split over devices
+    # would be gathered. One that is traced does not know its devices.
+    if not is_known(w) or len(getattr(w, "devices", tuple)()) > 1:
+        return size
+    return max(CACHED, math.ceil(size / COPIES))
 
 
 def parts_of(shape, axes, most):
