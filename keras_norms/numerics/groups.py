@@ -130,7 +130,7 @@ def map_parts(function, w, axes):
         w: A tensor with a static shape.
         axes: The axes inside a group.
     """
-    if not axes or math.prod(w.shape) < 4 * CACHED:
+    if not axes or math.prod(w.shape) <= CACHED:
         return function(w)
     indices = parts_of(w.shape, axes, _entries_of_a_part(w))
     if len(indices) == 1:
@@ -147,7 +147,7 @@ def _entries_of_a_part(w):
         return CACHED if w.is_cpu else size
     # A compiler does better with the whole tensor, and parts of one that JAX has split over devices
     # would be gathered. One that is traced does not know its devices.
-    if not is_known(w) or len(getattr(w, "devices", tuple)()) > 1:
+    if size < 4 * CACHED or not is_known(w) or len(getattr(w, "devices", tuple)()) > 1:
         return size
     return max(CACHED, math.ceil(size / COPIES))
 
