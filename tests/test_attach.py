@@ -159,6 +159,7 @@ def test_own_axis_and_constraints_of_keras():
         ),
         ({"constraint": lambda w: w}, TypeError, "constraints whose axis can be changed"),
         ({"constraint": keras.constraints.MaxNorm(axis=1)}, ValueError, "an axis of its own"),
+        ({"constraint": keras.constraints.MaxNorm(-1)}, ValueError, "Received: max_value=-1"),
         ({"constraint": kn.L2()}, TypeError, "`keras_norms.regularize` sets penalties"),
         ({"constraint": kn.L2(), "axis": "own"}, TypeError, "`keras_norms.regularize` sets"),
         ({"constraint": kn.MaxNorm(), "where": [L.Dense]}, TypeError, "a tuple of classes, not"),

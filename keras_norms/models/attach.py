@@ -11,7 +11,7 @@ from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.models.averages import project_averages
 from keras_norms.models.changes import Changes
-from keras_norms.models.describe import drop_in_of, title
+from keras_norms.models.describe import checked_drop_in_of, title
 from keras_norms.models.planning import planned
 from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
 from keras_norms.models.weights import contents_of
@@ -89,7 +89,7 @@ def constrain(
             f"Received: constraint={title(constraint)}"
         )
     if axis == "unit" and constraint is not None:
-        constraint = drop_in_of(constraint)
+        constraint = checked_drop_in_of(constraint)
         _check_axis_can_change(constraint)
         _check_default_axis("constraint", constraint)
     contents = contents_of(model)

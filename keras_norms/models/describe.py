@@ -14,15 +14,27 @@ from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
 
 
 def drop_in_of(setting):
-    """Our drop-in for a constraint or regularizer of Keras; any other setting as it is."""
+    """Our drop-in for a constraint or regularizer of Keras; any other setting as it is.
+
+    As it is, too, if it has arguments that Keras accepts and ours refuses, such as -1.
+    """
+    try:
+        return checked_drop_in_of(setting)
+    except (TypeError, ValueError):
+        return setting
+
+
+def checked_drop_in_of(setting):
+    """What `drop_in_of` returns.
+
+    Raises:
+        TypeError, ValueError: If ours refuses the arguments that Keras accepted.
+    """
     name = type(setting).__name__
     cls: Any = CONSTRAINTS.get(name) or REGULARIZERS.get(name)
     if cls is None or not is_from_keras(setting):
         return setting
-    try:
-        return cls.from_config(setting.get_config())
-    except (TypeError, ValueError):  # Keras accepts arguments that ours refuses, such as -1
-        return setting
+    return cls.from_config(setting.get_config())
 
 
 def title(setting):
