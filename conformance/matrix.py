@@ -141,7 +141,7 @@ def main(*arguments, root=ROOT):
     print("; ".join(f"{e['label']}: {e['message']}" for e in badges.values()))
     colors = {endpoint["color"] for endpoint in badges.values()}
     if options.write:
-        wrong = problem(keras, wanted)
+        wrong = problem(keras, wanted, target="keras")
         if wrong or colors & {"red", "orange"}:
             print(f"Nothing is written: {wrong or 'a badge is incomplete'}")
             return 1

@@ -5,13 +5,15 @@
 
 A bug is a text in a module, which must be there once, and what replaces it. The golden cases run
 first, with Keras' current backend, and with the controls if the bug is in the suite itself. What
-they do not find is left to the unit tests. The bugs of the project are in conformance/planted/. One
-that changes no result gives its reason as `lives`; one that does so on some backends only names
-them as `backends`. The exit code is 1 if another one survives, or one dies that must live.
+they do not find is left to the unit tests. A copy without a bug must pass golden cases before. The
+bugs of the project are in conformance/planted/. One that changes no result gives its reason as
+`lives`; one that does so on some backends only names them as `backends`. The exit code is 1 if
+another one survives, if one dies that must live, and if there is no bug to plant.
 """
 
 import argparse
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -68,11 +70,30 @@ def load(paths):
     return bugs
 
 
-def judge(bug):
-    """Plant a bug in a copy, and run the suite there."""
+@contextlib.contextmanager
+def copied():
+    """The root of a copy of the project."""
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder) / "copy"
         shutil.copytree(ROOT, root, ignore=LEFT_OUT)
+        yield root
+
+
+def check_environment():
+    """Refuse an environment in which a copy without a bug fails: each bug would seem to be found.
+
+    Raises:
+        SystemExit: If it fails.
+    """
+    with copied() as root:
+        code, said = _run(root, "-m", "keras_norms", "conformance", "--quiet", "-k", "max_norm")
+    if code:
+        raise SystemExit(f"The project fails without a bug: {said}")
+
+
+def judge(bug):
+    """Plant a bug in a copy, and run the suite there."""
+    with copied() as root:
         path = root / bug.module
         text = path.read_text("utf-8")
         if text.count(bug.old) != 1:
@@ -130,6 +151,9 @@ def main():
     for name in ("module", "old", "new"):
         parser.add_argument(f"--{name}", help="of a bug of your own")
     options = parser.parse_args()
+    own = [getattr(options, name) is not None for name in ("module", "old", "new")]
+    if any(own) and not all(own):
+        parser.error("a bug of your own needs --module, --old and --new")
     if options.module:
         bugs = [Bug("yours", options.module, options.old, options.new)]
     else:
@@ -138,6 +162,8 @@ def main():
     here = os.environ.get("KERAS_BACKEND", "tensorflow")
     elsewhere = [bug for bug in bugs if here not in bug.backends]
     bugs = [bug for bug in bugs if here in bug.backends]
+    if bugs:
+        check_environment()
     verdicts = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for verdict in pool.map(judge, bugs):
@@ -149,7 +175,7 @@ def main():
         count = sum(verdict.found_by == kind for verdict in verdicts)
         print(f"found by {kind or 'nothing'}: {count} of {len(verdicts)}")
     print(f"not planted, because nothing changes on {here}: {len(elsewhere)}")
-    return int(not all(verdict.is_as_it_must_be for verdict in verdicts))
+    return int(not verdicts or not all(verdict.is_as_it_must_be for verdict in verdicts))
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def _with_infinity(data):
     return data | {k: float(v) for k, v in data.items() if k in ("score", "relative")}
 
 
-def problem(reports, wanted, device="cpu"):
-    """Why the reports cannot stand for the project, or None."""
+def problem(reports, wanted, device="cpu", target="keras_norms"):
+    """Why the reports of a package cannot stand for the project, or None."""
     if not wanted.columns:
         return "no column is named"
     missing = [column for column in wanted.columns if column not in reports]
@@ -50,6 +50,8 @@ def problem(reports, wanted, device="cpu"):
     every = list(reports.values())
     if any((r["backend"], r["device"]) != (_backend(c), device) for c, r in reports.items()):
         return "a report of another backend or device"
+    if any(r["target"] != target for r in every):
+        return f"a report of another package than {target}"
     commits = {r["commit"] for r in every}
     if len(commits) > 1:
         return "reports of several commits"

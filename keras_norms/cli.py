@@ -128,7 +128,7 @@ def _seed(text):
 def _shape(text):
     """The shape of a weight: lengths with commas between them."""
     parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(
             f"must be lengths with commas between them, as 3,3,1,8. Received: {text}"
         )

@@ -53,7 +53,8 @@ def check_schema(folder):
     """Compare every file below `folder` with the schema that the wheel carries, and its arrays.
 
     Raises:
-        BrokenCases: If a file is not as the schema has it, or an array not as its case says.
+        BrokenCases: If a file is not as the schema has it, an array not as its case says, or a
+            name asked for that is not ours.
     """
     import jsonschema  # not above: cases that a manifest lists need no schema
 
@@ -71,6 +72,8 @@ def check_schema(folder):
             )
     for case in load_cases(folder):
         _check_arrays(case)
+        if case.kind == "by_name" and ":" in case.target:
+            raise BrokenCases(f"{case.id} asks for a name, which no {case.target} is found by.")
 
 
 def _check_arrays(case):
@@ -79,21 +82,34 @@ def _check_arrays(case):
     Raises:
         BrokenCases: If an array has other entries than its shape says, or an input is not exact.
     """
-    for name, data in (case.inputs | case.expected).items():
-        if not isinstance(data, dict) or not {"values", "shape"} <= data.keys():
-            continue
-        try:
-            is_input = name in case.inputs
-            array = input_array(data) if is_input else exact_array(data)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise BrokenCases(f"The array {name!r} of {case.id} is broken: {error}") from error
-        if name == "w" and is_input:
-            with np.errstate(over="ignore"):
-                held = array.astype(numpy_dtype(case.dtype)).astype("float64")
-            if not np.array_equal(held, array, equal_nan=True):
-                raise BrokenCases(
-                    f"The array 'w' of {case.id} must hold numbers that are exact in {case.dtype}."
-                )
+    for name, data in _arrays(case.expected):
+        _read(exact_array, data, name, case)
+    for name, data in _arrays(case.inputs):
+        array = _read(input_array, data, name, case)
+        with np.errstate(over="ignore"):
+            held = array.astype(numpy_dtype(case.dtype)).astype("float64")
+        if not np.array_equal(held, array, equal_nan=True):
+            raise BrokenCases(
+                f"The array {name!r} of {case.id} must hold numbers that are exact in {case.dtype}."
+            )
+
+
+def _arrays(parts):
+    """The names of the arrays among the inputs, or the expected parts, of a case, with their data.
+
+    A whole model has lists of them.
+    """
+    for name, part in parts.items():
+        for each in part if isinstance(part, list) else [part]:
+            if isinstance(each, dict) and {"values", "shape"} <= each.keys():
+                yield name, each
+
+
+def _read(reader, data, name, case):
+    try:
+        return reader(data)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BrokenCases(f"The array {name!r} of {case.id} is broken: {error}") from error
 
 
 def numpy_dtype(name):

@@ -93,14 +93,14 @@ def _run_suite(options, backend, console):
     listed = manifest_beside(options.controls) if options.controls else None
     if listed:
         listed.check_controls(options.controls, suite.controls)
-    known = folder.parent / "expected_failures.toml"
+    known = folder.resolve().parent / "expected_failures.toml"
     expected = {}
     # They are about training, and no case trains on a mesh.
     is_due = options.target == OURS.name and options.device != "mesh"
     if is_due and (known.is_file() or not options.cases):
         expected = load_expected(known, suite.all_cases, backend, keras.__version__)
     if not suite.cases:
-        console.print(f"No case has all the words {options.words!r}.")
+        console.print(f"No case has all the words {options.words!r}.", markup=False)
         return NOTHING_RAN
 
     console.print(
@@ -114,6 +114,8 @@ def _run_suite(options, backend, console):
     if not options.quiet:
         print_run(console, outcomes, killed, noticed, report)
     print_counts(console, report)
+    if options.controls and not report["controls"]:
+        console.print(f"No control of {len(suite.controls)} is about these cases.")
     if options.report:
         _write(report, options.report)
     if options.keras_report:
@@ -151,14 +153,21 @@ def _usage(options):
     given = [_OPTIONS.get(name, f"--{name}") for name in unused if getattr(options, name)]
     if ":" in options.target and options.jobs != 1:
         given.append("--jobs")
+    if ":" in options.target and options.device == "mesh":
+        given.append("--device mesh")
     if given:
         return f"--target {options.target} has no use for: {', '.join(given)}."
     if options.all_kills and not options.controls:
         return "--all-kills is about controls, and needs --controls."
+    for name in ("cases", "controls"):
+        if getattr(options, name) == "":  # as of a variable of a shell that is not set
+            return f"--{name} must be a folder. Received an empty text."
     reports = _reports(options)
     for option, path in reports.items():
         if path.is_dir() or any(parent.is_file() for parent in path.parents):
             return f"{option} must be a file in a folder. Received: {path}"
+        if options.cases and path.resolve().is_relative_to(pathlib.Path(options.cases).resolve()):
+            return f"{option} must not lie among the cases. Received: {path}"
     if len({path.absolute() for path in reports.values()}) < len(reports):
         return f"--report and --keras-report must be two files. Received: {options.report}"
     return None

@@ -121,7 +121,10 @@ def load_controls(folder):
     troubles: list[Trouble] = []
     for path in sorted(folder.rglob("*.py")):
         name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        module = importlib.import_module(name)
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:  # whatever the module does
+            raise BrokenCases(f"{path} cannot be imported: {error!r}") from error
         found = pathlib.Path(str(module.__file__)).resolve()
         if found != path:
             raise BrokenCases(f"{name} must be {path}. Received: {found}")

@@ -10,6 +10,7 @@ import math
 import pathlib
 import tomllib
 
+from keras_norms.startup import BACKENDS
 from keras_norms.testing.manifest import BrokenCases
 
 
@@ -31,15 +32,18 @@ class Expected:
     id: str
     reason: str
     link: str
-    backends: tuple[str, ...] = ("tensorflow", "torch", "jax")
+    backends: tuple[str, ...] = BACKENDS
     before: str | None = None
     inputs: dict = dataclasses.field(default_factory=dict)
     message: str | None = None
     score: tuple[float, float] | None = None
 
     def __post_init__(self):
-        if (self.message is None) == (self.score is None):
+        if (self.message is None) == (self.score is None) or self.message == "":
             raise ValueError(f"{self.id} must have either a message or a score")
+        unknown = sorted(set(self.backends) - set(BACKENDS))
+        if unknown:
+            raise ValueError(f"{self.id} names {unknown}, which are not of {', '.join(BACKENDS)}")
         if self.score is not None:
             low, high = self.score
             if not 0 < low <= high < math.inf:
@@ -86,9 +90,9 @@ def load_expected(path, cases, backend, keras_version):
         every = [Expected(**entry) for entry in data]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BrokenCases(f"{path} does not list expected failures: {error!r}") from error
-    found = {each.id: [case for case in cases if each.concerns(case)] for each in every}
-    unknown = sorted(id for id, some in found.items() if not some)
+    found = [(each, [case for case in cases if each.concerns(case)]) for each in every]
+    unknown = sorted(each.id for each, some in found if not some)
     if unknown:
         raise BrokenCases(f"{path} expects failures of cases that are not there: {unknown}")
-    due = [each for each in every if each.is_due(backend, keras_version)]
-    return {case.id: each for each in due for case in found[each.id]}
+    due = [(each, some) for each, some in found if each.is_due(backend, keras_version)]
+    return {case.id: each for each, some in due for case in some}

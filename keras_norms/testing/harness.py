@@ -111,7 +111,9 @@ class Harness:
         config = {name: argument(value) for name, value in case.config.items()}
         found = self.find(case.target)
         if "members" in config:
-            return found(*[self.find(m["class_name"])(**m["config"]) for m in config["members"]])
+            members = config.pop("members")
+            made = [self.find(each["class_name"])(**each["config"]) for each in members]
+            return found(*made, **config)
         if self.partial:
             try:
                 inspect.signature(found).bind(**config)
@@ -120,12 +122,12 @@ class Harness:
         return found(**config)
 
     def find(self, name):
-        """A class by its name, or anything by `package:name`.
+        """A class by its name, or anything by `package:name`, which a mutant may replace.
 
         Raises:
             NotApplicable: If what is under test has no such class.
         """
-        if ":" in name:
+        if ":" in name and name not in self.classes:  # where a mutant may take its place
             module, _, attribute = name.partition(":")
             return getattr(importlib.import_module(module), attribute)
         if name not in self.classes and self.partial:

@@ -72,7 +72,8 @@ class Suite:
         """Refuse cases of what does not exist: that is no fault of the code under test.
 
         Raises:
-            BrokenCases: If there is no such class or package.
+            BrokenCases: If there is no such class or package, or if Keras' own classes would be
+                asked about those of a user.
         """
         for target in sorted({case.target for case in self.cases}):
             for harness in self._harnesses.values():
@@ -84,6 +85,13 @@ class Suite:
                     raise BrokenCases(
                         f"There is no target {target!r}: {type(error).__name__}: {error}"
                     ) from error
+
+        foreign = sorted({c.target for c in self.cases if ":" in c.target})
+        if foreign and KERAS.name in self._harnesses:
+            raise BrokenCases(
+                "Keras' own classes are asked about cases of classes that both have. "
+                f"Received: cases of {', '.join(foreign)}"
+            )
 
     def parts(self):
         """The parts of a run; together they hold each case once per package and per mutant.

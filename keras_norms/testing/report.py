@@ -6,6 +6,7 @@ import importlib.metadata
 import math
 import os
 import platform
+import shlex
 from collections import Counter
 
 import keras
@@ -38,7 +39,7 @@ def make_report(options, target, manifest, outcomes, killed, noticed):
     counts = Counter("failed" if o.status == "crashed" else o.status for o in outcomes)
     command = f"keras-norms conformance --backend {backend}"
     command += f" --device {options.device}" if options.device != "cpu" else ""
-    command += f" --cases {options.cases}" if options.cases else ""
+    command += f" --cases {shlex.quote(options.cases)}" if options.cases else ""
     command += f" --target {target}" if target != "keras_norms" else ""
     return {
         "target": target,

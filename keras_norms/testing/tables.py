@@ -1,5 +1,6 @@
 """What a run prints: the failures, the scores, the controls and the counts."""
 
+from rich.markup import escape
 from rich.table import Table
 
 from keras_norms.testing.report import unused_budgets, worst_scores
@@ -39,11 +40,12 @@ def print_run(console, outcomes, killed, noticed, report):
     for k in killed:
         others = f" and {len(k.killers) - 1} more" if len(k.killers) > 1 else ""
         verdict = f"killed by {k.killers[0]}{others}" if k.dead else "[red]SURVIVED[/]"
-        console.print(f"  {k.mutant.name}: {verdict}")
+        console.print(f"  {escape(k.mutant.name)}: {verdict}")
         for o in k.crashes:
             console.print(f"    crashed {o.case.id}: {o.message}", markup=False)
     for name, was_noticed in noticed.items():
-        console.print(f"  {name}: {'noticed' if was_noticed else '[red]NOT NOTICED[/]'}")
+        verdict = "noticed" if was_noticed else "[red]NOT NOTICED[/]"
+        console.print(f"  {escape(name)}: {verdict}")
     for id in report["redundant"]:
         console.print(f"Can be left out, others cover the same: {id}")
     reasons = sorted({o.message for o in outcomes if o.status == "not applicable"})
@@ -59,6 +61,8 @@ def print_counts(console, report):
         dead = sum(control["dead"] for control in report["controls"].values())
         alive = len(report["controls"]) - dead
         console.print(f"controls: {len(report['controls'])} = {dead} dead + {alive} alive")
+    if report["words"]:
+        console.print(f"This is a part: the cases with {report['words']!r}", markup=False)
     counts = report["counts"]
     console.print(
         f"cases: {counts['planned']} planned = {counts['passed']} passed "

@@ -49,7 +49,7 @@ def within_bound(kernel, case):
     if case.expected.get("of") == "zeros":
         return _counted(values, case.expected["bound"])
     of_spectrum = case.expected.get("of") == "singular values"
-    norms = _spectrum(values) if of_spectrum else np.sqrt((values**2).sum(axis=0))
+    norms = _spectrum(values) if of_spectrum else _norms(values, case.config.get("axis", 0))
     # The kernel starts with one singular value that is not zero, and may keep one.
     is_positive = norms.any() if of_spectrum else norms.all()
     if not np.isfinite(norms).all() or not is_positive:
@@ -64,6 +64,12 @@ def within_bound(kernel, case):
     if of_spectrum:
         budget = 1e-5 * bound / step  # as the docstrings promise
     return [Measure("norm", excess / step, budget, excess / bound, case.dtype)]
+
+
+def _norms(values, axis):
+    """The norms of the groups that a config names."""
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    return np.sqrt((values**2).sum(axis=axis))
 
 
 def _counted(values, bound):

@@ -1,6 +1,8 @@
 """Which laws are asked of a target, and how: with weights that hypothesis draws."""
 
 import inspect
+import math
+import re
 from typing import Any
 
 import hypothesis
@@ -41,6 +43,9 @@ from keras_norms.testing.laws.plain import Plain
 # Of these, the first three that a target takes.
 SHAPES = [(3, 4), (2, 3, 2), (5,), (1, 3, 1), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
 
+# So many entries are drawn one by one. In larger weights, most are one number: hypothesis draws no
+# more than some hundreds.
+_MOST_DRAWN = 256
 # Moderate weights, for promises about distances; and all that a float32 can be, for finiteness.
 _MODERATE = st.floats(-8, 8, width=32).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
 _ANY = st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
@@ -79,14 +84,21 @@ class Check:
             derandomize=True,
             database=None,
             report_multiple_bugs=False,
+            suppress_health_check=tuple(hypothesis.HealthCheck),  # which say nothing of the target
         )
         law, asked, broken = self.law, constraint_or_penalty(target), []
         # A compiler takes seconds for each shape.
         most = 2 if self.law is jit_equals_eager else 3
         shapes = self.shapes or shapes_for(target)[:most]
+        is_large = max(map(math.prod, shapes)) > _MOST_DRAWN
+        weights = hnp.arrays(
+            *("float32", st.sampled_from(shapes)),
+            elements=entries,
+            fill=entries if is_large else None,
+        )
 
         @settings
-        @hypothesis.given(hnp.arrays("float32", st.sampled_from(shapes), elements=entries))
+        @hypothesis.given(weights)
         def holds(w):
             try:
                 law(asked, w)
@@ -151,6 +163,25 @@ def constraint_or_penalty(target):
     )
 
 
+def check_is_map(target, shape):
+    """Refuse a function that does not return weights for weights, as one that makes a constraint.
+
+    Raises:
+        TypeError: If it returns something else.
+    """
+    if isinstance(target, keras.constraints.Constraint | keras.regularizers.Regularizer):
+        return
+    try:
+        result = target(keras.ops.ones(shape))
+    except Exception:  # what a law says of it is clearer
+        return
+    if not hasattr(result, "dtype"):
+        raise TypeError(
+            "A function must map weights to weights; give the object that it makes. "
+            f"Received: {name_of(target)}, which returns {type(result).__name__}"
+        )
+
+
 def left_out(target, shapes=None):
     """The laws that are not asked of a target, by the reason. `shapes` is as for `checks`."""
     asked = constraint_or_penalty(target)
@@ -191,7 +222,12 @@ def checks(target, max_examples=25, shapes=None):
 
     Raises:
         TypeError: If `target` is none of these.
+        ValueError: If it takes no weights of one of the shapes.
     """
+    for shape in shapes or ():
+        reason = _why_not(target, shape)
+        if reason:
+            raise ValueError(f"{name_of(target)} takes no weights of shape {shape}: {reason}")
     is_penalty = isinstance(target, keras.regularizers.Regularizer)
     laws = PENALTY_LAWS if is_penalty else CONSTRAINT_LAWS + CONVEX_LAWS
     without = {law for laws in left_out(target, shapes).values() for law in laws}
@@ -211,6 +247,7 @@ def parametrize_with_checks(targets, max_examples=25, shapes=None):
     """
     import pytest
 
+    targets = list(targets)
     if not targets:
         raise ValueError("`targets` must hold at least one. Received: targets=[]")
     every = [(target, checks(target, max_examples, shapes)) for target in targets]
@@ -220,10 +257,10 @@ def parametrize_with_checks(targets, max_examples=25, shapes=None):
 
 
 def name_of(target):
-    """A name that is the same in every run: an object of Keras' kind shows its address."""
+    """A name that is the same in every run: the repr of an object may show its address."""
     if type(target).__repr__ is object.__repr__:
         return type(target).__name__
-    return getattr(target, "__name__", repr(target))  # a function has one
+    return getattr(target, "__name__", re.sub(r" at 0x[0-9a-f]+", "", repr(target)))
 
 
 def examples(package):

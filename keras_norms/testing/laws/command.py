@@ -3,15 +3,23 @@
 import importlib
 import inspect
 
+from keras_norms.setting import Setting
 from keras_norms.testing.exit_codes import CONFORMS, FAILS, NOTHING_RAN, USAGE
-from keras_norms.testing.laws.asking import checks, left_out, name_of, shapes_for
+from keras_norms.testing.laws.asking import (
+    check_is_map,
+    checks,
+    left_out,
+    name_of,
+    shapes_for,
+)
 from keras_norms.testing.laws.measures import first_line
 
 
 def run(name, console, words="", shapes=None):
     """The exit code of the laws on `package:name`: an object, a function, or a class.
 
-    A class is made without arguments.
+    Of a class of ours, its `examples()` are asked, each of them; another one is made without
+    arguments.
 
     Args:
         name: Where the target is.
@@ -21,13 +29,27 @@ def run(name, console, words="", shapes=None):
     """
     package, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(package), attribute)
-        target = found() if inspect.isclass(found) else found
-        every = checks(target, shapes=shapes)
-        shapes = shapes or shapes_for(target)
+        asked = []
+        for target in _objects(getattr(importlib.import_module(package), attribute)):
+            fitting = shapes or shapes_for(target)
+            check_is_map(target, fitting[0])
+            asked.append((target, checks(target, shapes=shapes), fitting))
     except (Exception, SystemExit) as error:  # whatever the user's module does
         console.print(f"Cannot check {name}: {first_line(error)}", markup=False)
         return USAGE
+    codes = [_ask(console, *each, words) for each in asked]
+    return next((code for code in (FAILS, NOTHING_RAN) if code in codes), CONFORMS)
+
+
+def _objects(found):
+    """What the laws are asked of: an object itself, or those of a class."""
+    if not inspect.isclass(found):
+        return [found]
+    return found.examples() if issubclass(found, Setting) else [found()]
+
+
+def _ask(console, target, every, shapes, words):
+    """The exit code of the laws on one target, with the verdicts printed."""
     todo = [check for check in every if all(w in repr(check) for w in words.lower().split())]
     if not todo:
         console.print(f"No law for {name_of(target)} has {words!r} in its name.", markup=False)
