@@ -34,6 +34,7 @@ COUNTS = {"planned": 3, "passed": 3, "failed": 0, "expected failures": 0, "not a
 
 def report(backend, **changes):
     return {
+        "target": "keras_norms",
         "backend": backend,
         "commit": "abc",
         "manifest": MANIFEST.digest,
@@ -88,6 +89,7 @@ def test_all_reports_make_a_green_badge_of_counts(tmp_path):
         (report("jax", commit="def"), "incomplete: reports of several commits"),
         (report("jax", words="max_norm"), "incomplete: a part of the cases"),
         (report("jax", device="gpu"), "incomplete: a report of another backend or device"),
+        (report("jax", target="keras"), "incomplete: a report of another package than keras_norms"),
         (report("jax") | {"backend": "torch"}, "incomplete: a report of another backend or device"),
         (
             report("jax", versions={"jax": "1.0", "keras": "3.1"}),
@@ -248,7 +250,8 @@ def keras_reports(folder):
         cases = [wrong, imprecise if backend == "jax" else case("passed")]
         cases.append(case("passed"))
         counts = {"passed": 2 - (backend == "jax"), "failed": 1 + (backend == "jax")}
-        text = json.dumps(report(backend, cases=cases, counts=COUNTS | counts, controls={}))
+        theirs = {"target": "keras", "controls": {}, "counts": COUNTS | counts}
+        text = json.dumps(report(backend, cases=cases, **theirs))
         (folder / f"{backend}-cpu-keras.json").write_text(text)
 
 

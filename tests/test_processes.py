@@ -185,7 +185,7 @@ def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
 def test_a_report_of_an_earlier_run_does_not_survive(tmp_path):
     report = tmp_path / "report.json"
     report.write_text("{}")
-    assert command.run(options(tmp_path, None, report=str(report))) == command.BROKEN
+    assert command.run(options(tmp_path / "cases", None, report=str(report))) == command.BROKEN
     assert not report.exists()
 
 

@@ -332,6 +332,8 @@ def test_an_expected_failure_may_be_of_several_cases(tmp_path, pattern, inputs, 
         FAILING + "score = [1, 2]\n",
         FAILING.replace('message = "must have"', "score = [2, 1]"),
         FAILING.replace('message = "must have"', "score = [2, inf]"),
+        FAILING.replace('"must have"', '""'),
+        FAILING + 'backends = ["pytorch"]',
     ],
 )
 def test_an_unmatched_or_broken_expectation_is_broken(tmp_path, text):

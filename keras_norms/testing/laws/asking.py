@@ -218,7 +218,7 @@ def checks(target, max_examples=25, shapes=None):
     Args:
         target: What the laws are asked of.
         max_examples: How many weights each check draws.
-        shapes: The shapes of these weights, a list of tuples; by default, some of rank 1 to 3.
+        shapes: The shapes of these weights, a list of tuples; by default, up to three that it takes.
 
     Raises:
         TypeError: If `target` is none of these.
