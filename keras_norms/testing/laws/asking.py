@@ -25,6 +25,7 @@ from keras_norms.testing.laws.common import (
     right_gradient,
 )
 from keras_norms.testing.laws.constraints import (
+    LARGEST,
     feasible,
     feasible_input_is_identical,
     finite,
@@ -48,7 +49,7 @@ SHAPES = [(3, 4), (2, 3, 2), (5,), (1, 3, 1), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
 _MOST_DRAWN = 256
 # Moderate weights, for promises about distances; and all that a float32 can be, for finiteness.
 _MODERATE = st.floats(-8, 8, width=32).map(lambda x: 0.0 if abs(x) < 1e-6 else x)
-_ANY = st.floats(-(2.0**127), 2.0**127, width=32, allow_subnormal=False)
+_ANY = st.floats(-LARGEST, LARGEST, width=32, allow_subnormal=False)
 
 # `pure` comes first, and what compiles comes last: compiled code would leave its own tensors in
 # an object that keeps state.
@@ -173,7 +174,7 @@ def check_is_map(target, shape):
         return
     try:
         result = target(keras.ops.ones(shape))
-    except Exception:  # what a law says of it is clearer
+    except (Exception, SystemExit):  # what becomes of it in a law is clearer
         return
     if not hasattr(result, "dtype"):
         raise TypeError(
@@ -218,7 +219,8 @@ def checks(target, max_examples=25, shapes=None):
     Args:
         target: What the laws are asked of.
         max_examples: How many weights each check draws.
-        shapes: The shapes of these weights, a list of tuples; by default, up to three that it takes.
+        shapes: The shapes of these weights, a list of tuples; by default, up to three
+            that it takes.
 
     Raises:
         TypeError: If `target` is none of these.

@@ -16,6 +16,9 @@ from keras_norms.testing.laws.measures import (
     tensor,
 )
 
+# The largest power of two in float32.
+LARGEST = 2.0**127
+
 
 def feasible(target, w):
     """What `project` returns has no excess but rounding."""
@@ -90,8 +93,9 @@ def permuting_axes_commutes(target, w):
 
 def finite(target, w):
     """Finite weights stay finite."""
-    got = project(target, w)
-    assert np.isfinite(got).all(), f"must be finite. Received: {got}"
+    for each in (w, np.copysign(LARGEST, w)):
+        got = project(target, each)
+        assert np.isfinite(got).all(), f"must be finite. Received: {got}"
 
 
 def nan_stays_in_its_group(target, w):
