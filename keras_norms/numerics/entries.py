@@ -17,6 +17,11 @@ def at_least(x, low):
     return x.clip(low, None) if hasattr(x, "clip") else ops.maximum(x, low)
 
 
+def root(x):
+    """Square roots."""
+    return x.sqrt() if hasattr(x, "sqrt") else ops.sqrt(x)
+
+
 def clip(x, low, high):
     """`x` moved into [low, high]. NaN stays NaN."""
     # Under PyTorch, `ops.clip` rounds the bounds to float32; under JAX, it takes longer.

@@ -5,7 +5,7 @@ Results keep the reduced axes with length 1, so that they broadcast against the 
 
 from keras import ops
 
-from keras_norms.numerics.entries import magnitude, replaced, up_to
+from keras_norms.numerics.entries import magnitude, replaced, root, up_to
 from keras_norms.numerics.sums import total
 
 
@@ -41,7 +41,7 @@ def l2_or_one_and_zeros(w, axes):
 
 
 def _root_or_one(squares):
-    return ops.sqrt(up_to(squares, 0, 1))  # the slope of a root is infinite at 0
+    return root(up_to(squares, 0, 1))  # the slope of a root is infinite at 0
 
 
 def has_single_entries(w, axes):

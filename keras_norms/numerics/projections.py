@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.numerics.entries import at_least, clip, positive_part, replaced, up_to
+from keras_norms.numerics.entries import at_least, clip, positive_part, replaced, root, up_to
 from keras_norms.numerics.norms import has_single_entries, l2_or_one, l2_or_one_and_zeros
 from keras_norms.numerics.sums import rounding, total
 
@@ -39,7 +39,7 @@ def onto_l2_ball(w, axes, radius):
         # every compiler divides a number by itself and gets 1: PyTorch takes the inverse of the
         # divisor, and XLA that of the root.
         low, high = (radius**2 * (1 + sign * tolerance) for sign in (-1, 1))
-        norm = ops.sqrt(up_to(squares, high, low))
+        norm = root(up_to(squares, high, low))
         return w * (1 / at_least(norm / radius, 1))
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
     direction, largest = _in_units_of_peak(w, axes)
