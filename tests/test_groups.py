@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_norms as kn
 from keras_norms.numerics import groups
 from keras_norms.numerics.groups import CACHED, map_parts, parts_of
-from keras_norms.testing.backends import compiled
+from keras_norms.testing.backends import compiled, gradient
 
 
 @pytest.mark.parametrize("most", [1, 7, 60, 1000])
@@ -67,3 +68,11 @@ def test_what_is_compiled_or_spread_over_devices_stays_whole(monkeypatch):
     of_two_devices = types.SimpleNamespace(shape=(2100, 1000), devices=lambda: {0, 1})
     assert map_parts(same, of_two_devices, (0,)) is of_two_devices
     assert seen == [2100 * 1000]
+
+
+@pytest.mark.parametrize("constraint", [kn.MaxNorm(1.0, ord=1), kn.MaxNorm(1.0)])
+def test_a_large_weight_can_be_differentiated(constraint):
+    """Inside the set, a map is the identity: of the sum, each slope is 1."""
+    w = ops.cast(ops.full((2100, 1000), 2.0**-12), "float16")
+    slopes = gradient(lambda w: ops.sum(ops.cast(constraint(w), "float32")), w)
+    assert float(ops.amin(slopes)) == float(ops.amax(slopes)) == 1.0

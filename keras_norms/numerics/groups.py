@@ -146,10 +146,18 @@ def _entries_of_a_part(w):
     if hasattr(w, "is_cpu"):  # PyTorch, where nothing tells whether a tensor is traced
         return CACHED if w.is_cpu else size
     # A compiler does better with the whole tensor, and parts of one that JAX has split over devices
-    # would be gathered. One that is traced does not know its devices.
-    if size < 4 * CACHED or not is_known(w) or len(getattr(w, "devices", tuple)()) > 1:
+    # would be gathered.
+    if size < 4 * CACHED or not _is_known_and_whole(w):
         return size
     return max(CACHED, math.ceil(size / COPIES))
+
+
+def _is_known_and_whole(w):
+    """Whether a tensor has values, and they lie on one device."""
+    try:
+        return is_known(w) and len(getattr(w, "devices", tuple)()) <= 1
+    except TypeError:  # as JAX says of one that is differentiated, which has values all the same
+        return False
 
 
 def parts_of(shape, axes, most):
