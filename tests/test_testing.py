@@ -22,6 +22,8 @@ from keras_norms.testing.coverage import redundant
 from keras_norms.testing.expected import load_expected
 from keras_norms.testing.harness import KERAS, OURS, Harness
 from keras_norms.testing.kinds import KINDS
+from keras_norms.testing.kinds.parallel import PARALLEL
+from keras_norms.testing.kinds.ways import WAYS
 from keras_norms.testing.scores import budget, score, ulp
 from keras_norms.testing.tables import print_run
 
@@ -176,6 +178,14 @@ def test_the_schema_knows_every_kind_once_and_all_that_it_holds():
         rule["then"]["properties"][p] for rule in of_case["allOf"] for p in ("inputs", "expected")
     ]
     assert not any(part["additionalProperties"] for part in parts)
+
+
+def test_the_schema_lists_the_ways_of_training():
+    path = packaged_cases().parent / "schema" / "cases.schema.json"
+    rules = json.loads(path.read_text("utf-8"))["$defs"]["case"]["allOf"]
+    (rule,) = (r for r in rules if "training" in r["if"]["properties"]["kind"]["enum"])
+    inputs = rule["then"]["properties"]["inputs"]["properties"]
+    assert sorted(inputs["path"]["enum"]) == sorted(WAYS | PARALLEL)
 
 
 def test_cases_are_read_as_they_are_written(tmp_path):

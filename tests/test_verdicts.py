@@ -64,8 +64,8 @@ def makes_a_constraint(max_value=2.0):
     return outside_norms.Capped(max_value)
 
 
-class OnlyHalf(keras.constraints.Constraint):
-    """It takes float16, and refuses other weights."""
+class RefusesHalf(keras.constraints.Constraint):
+    """It refuses float16, and takes other weights."""
 
     def __call__(self, w):
         if keras.backend.standardize_dtype(w.dtype) == "float16":
@@ -165,13 +165,13 @@ def test_training_looks_at_the_groups_of_the_axis(tmp_path):
 
 def test_bad_input_is_given_in_the_dtype_of_the_case():
     given = case(
-        target="OnlyHalf",
+        target="RefusesHalf",
         kind="raises",
         config={},
         dtype="float16",
         expected={"error": "TypeError", "words": ["float16"]},
     )
-    harness = Harness(OURS.classes() | {"OnlyHalf": OnlyHalf})
+    harness = Harness(OURS.classes() | {"RefusesHalf": RefusesHalf})
     assert runner.run_case(given, harness).status == "passed"
 
 
