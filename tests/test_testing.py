@@ -371,6 +371,12 @@ def test_a_case_that_covers_and_kills_nothing_alone_is_redundant():
     assert redundant([case(), twin], [killed]) == ["a"]
 
 
+@pytest.mark.parametrize("axis", [[], ["x"], [0, "x"]])
+def test_a_case_may_name_axes_that_no_weight_has(axis):
+    cases = [case(config={"axis": axis}), case(id="b", config={"axis": 0})]
+    assert redundant(cases, []) == []
+
+
 def test_words_and_whole_numbers_choose_a_variant_and_other_numbers_are_amounts():
     def left_out(**arguments):
         twin = case(id="b", config={"max_value": 1.0} | arguments)

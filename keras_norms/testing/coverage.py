@@ -18,6 +18,8 @@ def covered(case):
 def _form(config, rank):
     """The form of the axis argument: what differs between two forms is different code."""
     axis = config.get("axis", "default")
+    if isinstance(axis, list) and not (axis and all(isinstance(a, int) for a in axis)):
+        return str(axis)
     if isinstance(axis, list):
         inside = sorted(a % rank for a in axis) if rank else axis
         gap = inside != list(range(inside[0], inside[0] + len(inside)))
