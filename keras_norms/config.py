@@ -1,6 +1,7 @@
 """Configured: the fields of a dataclass are its Keras config, each with a check of its value."""
 
 import dataclasses
+import inspect
 import math
 import numbers
 import operator
@@ -31,7 +32,8 @@ class Configured:
     """Mixin of the frozen dataclasses that Keras saves: it checks the fields and makes the config.
 
     Name it before the Keras class among the bases, because Keras' own `get_config` of a
-    constraint returns `{}`. A subclass that is not a dataclass keeps Keras' `get_config`.
+    constraint returns `{}`. A subclass that is not a dataclass has Keras' `get_config`, unless its
+    `__init__` takes arguments: then it must have its own.
     """
 
     def __post_init__(self):
@@ -45,8 +47,16 @@ class Configured:
 
         An argument that Keras' class of the same name lacks is in the dict only if it differs from
         its default. Otherwise, the keys are Keras', and its `from_config` can read them.
+
+        Raises:
+            NotImplementedError: If the class is no dataclass, and `__init__` takes arguments.
         """
         if not dataclasses.is_dataclass(self):
+            if lost := arguments_of(type(self)):
+                raise NotImplementedError(
+                    f"{type(self).__name__} must override `get_config`, or be a frozen dataclass, "
+                    f"or its arguments would be lost. Received: __init__({', '.join(lost)})"
+                )
             return super().get_config()  # type: ignore[misc]
         values = {f: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {
@@ -54,6 +64,16 @@ class Configured:
             for field, value in values.items()
             if field.metadata.get("in_keras", True) or value != field.default
         }
+
+
+def arguments_of(cls):
+    """The names of the arguments that a class takes, but for `*args` and `**kwargs`."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except ValueError:  # a class that is written in C has none to see
+        return []
+    return [p.name for p in parameters if p.kind in kinds]
 
 
 def _as_json(value):

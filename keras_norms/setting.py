@@ -76,15 +76,25 @@ class Setting(Configured):
             raise
 
     def along(self, axis: Axis) -> Self:
-        """A copy with other axes inside a group; itself if it has no groups."""
+        """A copy with other axes inside a group; itself if it has no groups.
+
+        Raises:
+            TypeError: If the class is no dataclass, and its config has no `axis`.
+        """
         if not self.has_groups:
             return self
-        if not dataclasses.is_dataclass(self):
+        if dataclasses.is_dataclass(self):
+            return dataclasses.replace(self, axis=axis)
+        try:
+            config = self.get_config()
+        except NotImplementedError:
+            config = {}
+        if "axis" not in config:
             raise TypeError(
-                f"{type(self).__name__} must be a frozen dataclass with a field `axis`, or "
-                f"override `along`. Received: axis={axis!r}"
+                f"{type(self).__name__} must be a frozen dataclass with a field `axis`, or have "
+                f"`axis` in its config, or override `along`. Received: axis={axis!r}"
             )
-        return dataclasses.replace(self, axis=axis)
+        return type(self).from_config(config | {"axis": axis})
 
     def for_layout(self, layout: str) -> Self:
         """The setting to use on a weight: by default, with one group for each unit of the layer.

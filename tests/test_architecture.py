@@ -62,6 +62,7 @@ ORDER = [
     "models.describe",
     "models.changes",
     "models.planning",
+    "models.loading",
     "models.holders",
     "models.penalties",
     "models.measures",

@@ -155,7 +155,7 @@ def halved(w):
 def test_what_cannot_be_loaded_is_refused():
     model = BUILDERS["sequential"]()
     quietly(kn.constrain, model, halved, where="kernel", axis="own")
-    with pytest.raises(ValueError, match=r"register its class.* Received: halved of"):
+    with pytest.raises(ValueError, match=r"make halved known by .* Received: halved of"):
         kn.save_settings(model, "settings.json")
     kn.constrain(model, kn.NonNeg())
     kn.save_settings(model, "settings.json")

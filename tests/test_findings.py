@@ -248,7 +248,7 @@ def test_a_function_that_is_lost_must_be_registered():
     model = dense()
     model.layers[0].kernel.constraint = half
     (finding,) = [f for f in kn.audit(model).findings if f.code == "not-saved"]
-    assert finding.fix.startswith("# make half known by keras.saving.register_keras_serializable")
+    assert finding.fix.startswith("# make half known by `keras.saving.register_keras_serializable`")
     exec(finding.fix, {"model": model, "kn": kn})
     assert model.layers[0].kernel.constraint is half
 

@@ -14,7 +14,8 @@ from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import layer_expression
-from keras_norms.models.holders import is_loadable, said_by_layer, same, saved_settings
+from keras_norms.models.holders import said_by_layer, same, saved_settings
+from keras_norms.models.loading import needed_to_load
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path, is_constraint
 
@@ -146,11 +147,10 @@ def not_saved(contents, saving=False):
     more = f", and {len(lost) - 1} more settings," if len(lost) > 1 else ""
     fix = 'kn.save_settings(model, "settings.json")'
     after = 'after loading, kn.load_settings(model, "settings.json")'
-    own = [s for s in (getattr(w.variable, k) for w, k in lost) if not is_loadable(s)]
-    if own:
-        fix = (
-            f"# make {title(own[0])} known by keras.saving.register_keras_serializable; then {fix}"
-        )
+    needed = next(filter(None, (needed_to_load(getattr(w.variable, k)) for w, k in lost)), None)
+    if needed:
+        fix = f"# {needed}; then {fix}"
+        why = why if saving else "Keras cannot make it again from its config"
     yield Finding(
         "not-saved",
         "warning",

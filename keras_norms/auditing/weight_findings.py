@@ -67,6 +67,8 @@ def _members_with_wrong_axis(weight, kind, setting):
             wanted = member.for_layout(weight.layout).group_axes(len(shape))
         except ValueError:  # the weight lacks the axis, or no axis is better than another
             continue
+        except TypeError:  # it cannot have another axis, because its config, too, lacks its axis
+            continue
         right = [wanted]
         if member.is_transposable:
             right.append(tuple(a for a in range(len(shape)) if a not in wanted))

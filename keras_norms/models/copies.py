@@ -7,6 +7,7 @@ import keras
 
 from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.holders import same
+from keras_norms.models.loading import needed_to_load
 from keras_norms.models.weights import contents_of
 
 _KINDS = ("constraint", "regularizer")
@@ -36,6 +37,7 @@ def lost_by_saving(contents):
         (w, kind)
         for w, kind in settings
         if not same(getattr(w.variable, kind), getattr(twins[id(w.variable)].variable, kind))
+        or needed_to_load(getattr(w.variable, kind))  # its config is the same, and lacks something
     ]
     return lost, "a model that was saved and loaded lacks it"
 

@@ -40,7 +40,8 @@ def checked_drop_in_of(setting):
 def title(setting):
     """How a setting reads in a message."""
     setting = drop_in_of(setting)
-    if setting is None or isinstance(setting, (Constraint, Regularizer)):
+    has_text = type(setting).__repr__ is not object.__repr__
+    if setting is None or (isinstance(setting, (Constraint, Regularizer)) and has_text):
         return repr(setting)
     return getattr(setting, "__name__", type(setting).__name__)
 

@@ -17,7 +17,8 @@ from typing import Any
 import keras
 
 from keras_norms.models.describe import title
-from keras_norms.models.holders import apply_settings, is_loadable, renew_steps
+from keras_norms.models.holders import apply_settings, renew_steps
+from keras_norms.models.loading import needed_to_load
 from keras_norms.models.weights import contents_of
 
 MEMBER = "keras_norms_settings.json"
@@ -152,10 +153,10 @@ def _entry(weight):
     entry = {"path": weight.label, "shape": list(weight.variable.shape)}
     for kind in _KINDS:
         setting = getattr(weight.variable, kind)
-        if setting is not None and not is_loadable(setting):
+        needed = None if setting is None else needed_to_load(setting)
+        if needed:
             raise ValueError(
-                f"A {kind} can be saved if Keras can load it; register its class or function by "
-                "`keras.saving.register_keras_serializable`. "
+                f"A {kind} can be saved if Keras can load it; {needed}. "
                 f"Received: {title(setting)} of {weight.path}"
             )
         entry[kind] = keras.saving.serialize_keras_object(setting)

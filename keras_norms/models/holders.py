@@ -7,12 +7,12 @@ looked for in the config. A class that is not Keras' own may also set it by itse
 to see that.
 """
 
-import warnings
 import weakref
 
 import keras
 
 from keras_norms.keras_internals import aside, is_from_keras, models_with
+from keras_norms.models.loading import needed_to_load
 
 
 def apply_settings(weights, settings, kind):
@@ -138,7 +138,7 @@ def _comes_back(weight, kind, saved, made_again):
     for layer, name in weight.holders(kind):
         if (id(layer), name) in saved:
             if is_from_keras(layer) or layer is weight.layer:
-                return same(getattr(layer, name), setting) and is_loadable(setting)
+                return same(getattr(layer, name), setting) and not needed_to_load(setting)
             break
     layer = next((x for x in (*weight.enclosing, weight.layer) if not is_from_keras(x)), None)
     if layer is None:
@@ -191,17 +191,6 @@ def _made(layer):
     ]
 
 
-def is_loadable(setting):
-    """Whether Keras can load it without `custom_objects`, which a user's function needs."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras warns that a lambda is unsafe
-            keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(setting))
-    except Exception:  # whatever a reader raises
-        return False
-    return True
-
-
 def said_by_layer(weight, kind):
     """What the nearest layer says of a weight's setting.
 
@@ -229,6 +218,9 @@ def same(one, other):
     """Whether two settings are the same: Keras' own are equal only if they are one object."""
     if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
         return one is other or one == other
-    # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
-    configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
+    try:
+        # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
+        configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
+    except NotImplementedError:  # they have no config
+        return one == other
     return configs[0] == configs[1]

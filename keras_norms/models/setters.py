@@ -10,7 +10,8 @@ from keras import ops
 from keras_norms.constraints import Constraint
 from keras_norms.models.changes import Change, Changes
 from keras_norms.models.describe import title
-from keras_norms.models.holders import apply_settings, is_loadable, renew_steps, saved_settings
+from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
+from keras_norms.models.loading import needed_to_load
 from keras_norms.models.measures import projected
 from keras_norms.regularizers import Regularizer
 from keras_norms.warning import warn
@@ -48,15 +49,12 @@ def set_on_weights(contents, given, settings, skipped, kind):
     if lost:
         paths = ", ".join(change.path for change in lost[:3])
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        unknown = [title(change.after) for change in lost if not is_loadable(change.after)]
-        first = (
-            f"Make {unknown[0]} known by `keras.saving.register_keras_serializable`. "
-            if unknown
-            else ""
-        )
+        needed = next(filter(None, (needed_to_load(change.after) for change in lost)), "")
+        first = f"{needed[0].upper()}{needed[1:]}. " if needed else ""
+        why = "Keras cannot make it again from its config" if needed else "no config can hold it"
         warn(
-            f"The {kind} of {paths}{more} will be lost when the model is saved, because no config "
-            f"can hold it. {first}After `model.save`, call "
+            f"The {kind} of {paths}{more} will be lost when the model is saved, because {why}. "
+            f"{first}After `model.save`, call "
             "`keras_norms.save_settings(model, filepath)`; after loading, "
             "`keras_norms.load_settings(model, filepath)`.",
         )

@@ -1,0 +1,49 @@
+"""Loading: what a setting lacks for Keras to load it as it was saved."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from keras_norms.config import arguments_of
+from keras_norms.models.describe import title
+
+
+def needed_to_load(setting):
+    """What must be done for Keras to load a setting without `custom_objects`; None if nothing.
+
+    Keras loads a class of the user's if it is registered, and makes the object from the config. An
+    argument that the config lacks has its default then, and nobody is told.
+    """
+    define = f"let `get_config` of {title(setting)} return all arguments of `__init__`"
+    register = f"make {title(setting)} known by `keras.saving.register_keras_serializable`"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns that a lambda is unsafe
+            config = keras.saving.serialize_keras_object(setting)
+            loaded = keras.saving.deserialize_keras_object(config)
+    except NotImplementedError:  # it has no config
+        return define
+    except Exception:  # whatever a user's class or its reader raises
+        return define if _is_registered(setting) else register
+    lost = [name for name in arguments_of(type(setting)) if not _is_kept(name, setting, loaded)]
+    return define if lost else None
+
+
+def _is_registered(setting):
+    name = keras.saving.get_registered_name(type(setting))
+    return keras.saving.get_registered_object(name) is not None
+
+
+def _is_kept(name, setting, loaded):
+    """Whether the attribute that holds an argument, if there is one, was loaded as it was saved."""
+    held = next((n for n in (name, f"_{name}") if n in getattr(setting, "__dict__", ())), None)
+    if held is None:
+        return True
+    before, after = getattr(setting, held), getattr(loaded, held, None)
+    if hasattr(before, "get_config"):
+        before, after = (keras.saving.serialize_keras_object(each) for each in (before, after))
+    try:
+        return bool(np.array_equal(before, after))  # in a config, a tuple is a list
+    except Exception:  # whatever a user's object raises if it is compared
+        return True

@@ -1,0 +1,122 @@
+"""Classes of the users that are no dataclasses: nothing that their `__init__` takes is lost."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from whole_models import L
+
+import keras_norms as kn
+from keras_norms.constraints import Constraint
+from keras_norms.testing.laws.common import config_survives
+
+registered = keras.saving.register_keras_serializable("test_own_classes")
+
+
+@registered
+class Forgets(Constraint):
+    """It takes two arguments, and its config has neither."""
+
+    def __init__(self, bound=1.0, axis=0):
+        self.bound, self.axis = bound, axis
+
+    def compute_projection(self, w, axes):
+        return ops.clip(w, -self.bound, self.bound)
+
+
+@registered
+class Remembers(Forgets):
+    def get_config(self):
+        return {"bound": self.bound, "axis": self.axis}
+
+
+@registered
+class HalfRemembers(Forgets):
+    def get_config(self):
+        return {"axis": self.axis}
+
+
+@registered
+class TakesNothing(Constraint):
+    def __init__(self):
+        pass
+
+    def compute_projection(self, w, axes):
+        return ops.minimum(w, 1)
+
+
+@registered
+class OfKeras(keras.constraints.Constraint):
+    """A class for Keras alone, whose config is Keras' empty one."""
+
+    def __init__(self, bound=1.0):
+        self._bound = bound
+
+    def __call__(self, w):
+        return ops.clip(w, -self._bound, self._bound)
+
+
+class Unregistered(Remembers):
+    pass
+
+
+def convolution(constraint):
+    return keras.Sequential([L.Input((8, 8, 3)), L.Conv2D(4, 3, kernel_constraint=constraint)])
+
+
+def not_saved(model, saving=False):
+    return [f for f in kn.audit(model, saving=saving).findings if f.code == "not-saved"]
+
+
+def test_a_model_is_not_saved_without_the_arguments(tmp_path):
+    with pytest.raises(NotImplementedError, match=r"Forgets must override `get_config`.*bound, ax"):
+        convolution(Forgets(5.0)).save(tmp_path / "model.keras")
+    convolution(TakesNothing()).save(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("saving", [False, True])
+@pytest.mark.parametrize("setting", [Forgets(5.0), HalfRemembers(5.0), OfKeras(5.0)])
+def test_what_a_config_lacks_is_found(setting, saving):
+    (finding,) = not_saved(convolution(setting), saving)
+    name = type(setting).__name__
+    assert finding.fix.startswith(f"# let `get_config` of {name} return all arguments")
+    with pytest.warns(kn.KerasNormsWarning, match=f"Let `get_config` of {name} return all"):
+        changes = kn.constrain(convolution(None), setting, axis="own")
+    assert [change.saved for change in changes] == [False]
+
+
+@pytest.mark.parametrize("saving", [False, True])
+@pytest.mark.parametrize("setting", [Remembers(5.0), HalfRemembers(), OfKeras(), TakesNothing()])
+def test_what_is_loaded_as_it_was_is_no_finding(setting, saving):
+    assert not not_saved(convolution(setting), saving)
+
+
+def test_a_class_that_keras_does_not_know():
+    (finding,) = not_saved(convolution(Unregistered(5.0)))
+    assert finding.fix.startswith("# make Unregistered known by")
+
+
+def test_settings_are_not_written_without_the_arguments(tmp_path):
+    with pytest.raises(ValueError, match="let `get_config` of OfKeras return all arguments"):
+        kn.save_settings(convolution(OfKeras(5.0)), tmp_path / "settings.json")
+
+
+def test_another_axis_comes_from_the_config():
+    moved = Remembers(5.0).along((0, 1, 2))
+    assert (moved.bound, moved.axis) == (5.0, (0, 1, 2))
+    with pytest.raises(TypeError, match="or have `axis` in its config"):
+        Forgets(5.0).along((0, 1, 2))
+
+
+def test_an_audit_of_a_class_that_cannot_have_another_axis():
+    codes = {f.code for f in kn.audit(convolution(Forgets())).findings}
+    assert codes == {"not-saved"}
+    assert "wrong-axis" in {f.code for f in kn.audit(convolution(Remembers())).findings}
+
+
+@pytest.mark.parametrize("broken", [Forgets(), HalfRemembers()])
+def test_a_law_asks_for_each_argument(broken):
+    w = np.ones((3, 2), "float32")
+    with pytest.raises((AssertionError, NotImplementedError), match="bound"):
+        config_survives(broken, w)
+    config_survives(Remembers(), w)
