@@ -94,7 +94,7 @@ class Setting(Configured):
                 f"{type(self).__name__} must be a frozen dataclass with a field `axis`, or have "
                 f"`axis` in its config, or override `along`. Received: axis={axis!r}"
             )
-        return type(self).from_config(config | {"axis": axis})
+        return type(self).from_config(config | {"axis": axis})  # type: ignore[attr-defined]
 
     def for_layout(self, layout: str) -> Self:
         """The setting to use on a weight: by default, with one group for each unit of the layer.

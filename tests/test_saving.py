@@ -104,6 +104,51 @@ def test_a_layer_that_sets_its_constraints_itself(tmp_path):
     assert [change.saved for change in changes] == [False, False, False]
 
 
+@keras.saving.register_keras_serializable("test_saving")
+class Adapter(L.Dense):
+    """A kernel of its own, and another in a layer that it holds."""
+
+    def __init__(self, units, **arguments):
+        super().__init__(units, **arguments)
+        self.up = L.Dense(units, name="up")
+
+    def build(self, shape):
+        super().build(shape)
+        self.up.build(shape)
+
+    def call(self, x):
+        return super().call(x) + self.up(x)
+
+
+def test_an_inner_layer_does_not_change_the_attribute_of_an_outer_one(tmp_path):
+    layer = Adapter(3, kernel_constraint=kn.MaxNorm(BOUND))
+    model = keras.Sequential([L.Input((4,)), layer])
+    for setting in (kn.NonNeg(), None):
+        quietly(kn.constrain, model, setting, where="up/kernel", axis="own")
+        assert (layer.up.kernel.constraint, layer.up.kernel_constraint) == (setting, setting)
+        assert layer.kernel.constraint == layer.kernel_constraint == kn.MaxNorm(BOUND)
+    model.save(tmp_path / "model.keras")
+    (loaded,) = keras.saving.load_model(tmp_path / "model.keras").layers
+    assert (loaded.kernel.constraint, loaded.up.kernel.constraint) == (kn.MaxNorm(BOUND), None)
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Forced(L.Dense):
+    """Takes a constraint from its config, and sets another."""
+
+    def __init__(self, units, kernel_constraint=None, **arguments):
+        super().__init__(units, kernel_constraint=kn.NonNeg(), **arguments)
+
+
+def test_a_layer_that_sets_another_constraint_than_it_is_given():
+    model = keras.Sequential([L.Input((4,)), Forced(3)])
+    changes = quietly(kn.constrain, model, kn.MaxNorm(BOUND))
+    assert [change.saved for change in changes] == [False]
+    assert {f.code for f in kn.audit(model).findings} >= {"not-saved"}
+    changes = kn.constrain(model, kn.NonNeg())
+    assert [change.saved for change in changes] == [True]
+
+
 def half(w):
     return w * 0.5
 

@@ -17,8 +17,9 @@ class Change:
         layout: One word per axis, "*" if it is elementwise, None if it is not known.
         before: The constraint or regularizer that it had, or None.
         after: The one that it has now, or None.
-        saved: Whether `model.save` and `keras.saving.load_model` keep it; None if that cannot be
-            told without doing so, as `audit(model, saving=True)` does.
+        saved: Whether `save` of the model or layer that was passed, and
+            `keras.saving.load_model`, keep it; None if that cannot be told without doing so, as
+            `audit(model, saving=True)` does.
         is_fitted: Whether its axis was found from the layout, and is not the one that was given.
     """
 

@@ -7,6 +7,7 @@ looked for in the config. A class that is not Keras' own may also set it by itse
 to see that.
 """
 
+import collections
 import weakref
 
 import keras
@@ -23,19 +24,23 @@ def apply_settings(weights, settings, kind):
         settings: Pairs of a weight and what to set on it, which may be None.
         kind: "constraint" or "regularizer".
     """
-    shared: dict = {}
     for weight, setting in settings:
         setattr(weight.variable, kind, setting)
-        for layer, attribute in weight.holders(kind)[:1]:
-            setattr(layer, attribute, setting)
-        for layer, attribute in weight.holders(kind)[1:]:
-            shared[id(layer), attribute] = layer
-    # An attribute that several weights share holds their setting if it is the same for all.
-    for (_, attribute), layer in shared.items():
-        held = [w.variable for w in weights if (layer, attribute) in w.holders(kind)[1:]]
-        first = getattr(held[0], kind)
-        if all(getattr(variable, kind) == first for variable in held):
-            setattr(layer, attribute, first)
+    # An attribute holds the setting of the weights that are nearest to it, or of all others if it
+    # is the nearest to none. If they do not have the same setting, it stays as it is.
+    nearest: dict = collections.defaultdict(list)
+    further: dict = collections.defaultdict(list)
+    for weight in weights:
+        for number, (layer, attribute) in enumerate(weight.holders(kind)):
+            (further if number else nearest)[layer, attribute].append(weight.variable)
+    for weight, _ in settings:
+        for number, place in enumerate(weight.holders(kind)):
+            if number and place in nearest:
+                continue
+            held = nearest.get(place) or further[place]
+            first = getattr(held[0], kind)
+            if all(getattr(variable, kind) == first for variable in held):
+                setattr(*place, first)
 
 
 def renew_steps(layers):
@@ -137,7 +142,7 @@ def _comes_back(weight, kind, saved, made_again):
     setting = getattr(weight.variable, kind)
     for layer, name in weight.holders(kind):
         if (id(layer), name) in saved:
-            if is_from_keras(layer) or layer is weight.layer:
+            if is_from_keras(layer):
                 return same(getattr(layer, name), setting) and not needed_to_load(setting)
             break
     layer = next((x for x in (*weight.enclosing, weight.layer) if not is_from_keras(x)), None)
@@ -148,7 +153,7 @@ def _comes_back(weight, kind, saved, made_again):
     settings = made_again[id(layer)]
     if settings is None:
         return None
-    return same(settings[id(weight.variable)][kind], setting)
+    return same(settings[id(weight.variable)][kind], setting) and not needed_to_load(setting)
 
 
 # What the variables of a layer have when it is made from its config: making a large one takes a
