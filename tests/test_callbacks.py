@@ -400,3 +400,29 @@ def test_history_is_not_in_the_logs_of_others():
     (kernel,) = constrained(model).values()
     assert len(recorded[f"max_norm/{kernel.path}"]) == 2
     assert not [key for logs in seen for key in logs if "/" in key]
+
+
+def not_built():
+    model = keras.Sequential([L.Dense(4, kernel_constraint=kn.MaxNorm(BOUND)), L.Dense(2)])
+    model.compile(keras.optimizers.SGD(5.0), "mse")
+    return model
+
+
+def test_a_model_that_fit_builds():
+    """Under TensorFlow, `fit` does so after its callbacks have begun."""
+    model = not_built()
+    history = model.fit(
+        *batch((8,), 2), callbacks=[kn.ProjectWeights(), kn.NormHistory()], verbose=0
+    )
+    assert unit_norms(model.layers[0].kernel).max() <= BOUND + 1e-6
+    (largest,) = history.history[f"max_norm/{model.layers[0].kernel.path}"]
+    assert largest <= BOUND + 1e-6
+
+
+@pytest.mark.parametrize(
+    "callback", [kn.FactorSchedule(lambda epoch: 0.1), kn.SparsitySchedule(0.5, 0, 1)]
+)
+def test_a_callback_that_needs_the_weights_says_so(callback):
+    callback.set_model(not_built())
+    with pytest.raises(ValueError, match=r"Begin the model with `keras\.Input`"):
+        callback.on_train_begin()

@@ -23,6 +23,10 @@ CASES = {
     "three axes": (lambda: L.Conv3D(2, 2, padding="same"), 3),
     "depthwise": (lambda: L.DepthwiseConv2D(3, depth_multiplier=2, padding="same"), 2),
     "depthwise 1d": (lambda: L.DepthwiseConv1D(3, strides=2, padding="same"), 1),
+    "both": (lambda: L.DepthwiseConv1D(2, strides=2, dilation_rate=2), 1),
+    "both, coprime": (lambda: L.DepthwiseConv1D(3, strides=2, dilation_rate=3), 1),
+    "both, 2d": (lambda: L.DepthwiseConv2D(2, strides=2, dilation_rate=2), 2),
+    "separable, both": (lambda: L.SeparableConv1D(2, 2, strides=2, dilation_rate=2), 1),
     "separable": (lambda: L.SeparableConv2D(3, 3, padding="same"), 2),
     "transposed": (lambda: L.Conv2DTranspose(3, 3, padding="same"), 2),
     "transposed strides": (lambda: L.Conv2DTranspose(3, 3, strides=2), 2),
@@ -53,7 +57,9 @@ def test_the_bound_is_above_the_operator_of_each_size_and_near_that_of_a_large_o
     assert max(norms) <= bound
     # A separable convolution is less than its parts; an image of 6**3 pixels has many edges, and
     # under dilation 17 pixels are two images of 8 or 9.
-    share = {"separable": 0.5, "three axes": 0.85, "dilation": 0.85}.get(name, 0.93)
+    share = {"separable": 0.5, "separable, both": 0.5, "three axes": 0.85, "dilation": 0.85}.get(
+        name, 0.93
+    )
     assert max(norms) >= share * bound
 
 
@@ -63,6 +69,15 @@ def test_circular_padding_would_be_no_bound():
     layer.set_weights([np.array([[[1.0]], [[-1.0]]])])
     circular = np.abs(np.fft.fft([1, -1], 5)).max()
     assert circular < operator_norm(layer, (5, 1)) <= 2 <= kn.conv_spectral_bound(layer) <= 2.04
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_kernel_that_is_not_finite_has_no_bound(value):
+    layer = L.Conv1D(1, 2, use_bias=False)
+    model = keras.Sequential([L.Input((5, 1)), layer])
+    layer.set_weights([np.array([[[1.0]], [[value]]])])
+    assert np.isnan(kn.conv_spectral_bound(layer))
+    assert "not-finite" in {f.code for f in kn.audit(model, spectra=True).findings}
 
 
 def test_a_constant_kernel_has_the_norm_of_its_sum():

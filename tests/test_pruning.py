@@ -158,6 +158,17 @@ def test_frozen_zeros_stay_the_same_ones(tmp_path):
             np.testing.assert_array_equal(w == 0, pattern[path])
 
 
+def test_an_entry_that_is_no_zero_in_float64_is_not_frozen():
+    if keras.backend.standardize_dtype(keras.ops.convert_to_tensor(np.ones(1)).dtype) != "float64":
+        pytest.skip("JAX has float64 only if x64 is enabled")
+    layer = keras.layers.Dense(1, use_bias=False, dtype="float64")
+    model = keras.Sequential([keras.layers.Input((3,)), layer])
+    model.set_weights([np.array([[1.0], [1e-60], [0.0]])])
+    kn.freeze_zeros(model)
+    kn.project(model)
+    assert model.get_weights()[0].ravel().tolist() == [1.0, 1e-60, 0.0]
+
+
 def test_without_a_zero_there_is_nothing_to_freeze():
     with pytest.raises(ValueError, match="has a zero"):
         kn.freeze_zeros(network(), where="kernel")

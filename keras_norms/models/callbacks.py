@@ -45,8 +45,11 @@ class ProjectWeights(keras.callbacks.Callback):
     A second `fit` with moving averages then works under JAX, too, where Keras alone leaves weights
     and averages in one buffer.
 
+    Under TensorFlow, a model that is not built yet has its weights after the first step only.
+
     Raises:
-        ValueError: When training begins, if no weight of the model has a constraint.
+        ValueError: When training begins, or at the end of the epoch if the model has no weights
+            before, if no weight of the model has a constraint.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn
@@ -61,7 +64,7 @@ class ProjectWeights(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Projects initial and loaded weights."""
-        self.project()
+        self._project_if_built()
 
     def on_train_end(self, logs=None):
         """Projects the averages that Keras has put into the model."""
@@ -69,7 +72,7 @@ class ProjectWeights(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         """Projects weights that another callback has set."""
-        self.project()
+        self._project_if_built()
 
     def on_epoch_end(self, epoch, logs=None):
         """Projects averages, which other callbacks may swap in."""
@@ -77,7 +80,7 @@ class ProjectWeights(keras.callbacks.Callback):
 
     def on_test_begin(self, logs=None):
         """Projects, as at the end of an epoch."""
-        self.project()
+        self._project_if_built()
 
     def on_test_end(self, logs=None):
         """Projects, as at the end of an epoch."""
@@ -85,7 +88,7 @@ class ProjectWeights(keras.callbacks.Callback):
 
     def on_predict_begin(self, logs=None):
         """Projects, as at the end of an epoch."""
-        self.project()
+        self._project_if_built()
 
     def on_predict_end(self, logs=None):
         """Projects, as at the end of an epoch."""
@@ -94,6 +97,10 @@ class ProjectWeights(keras.callbacks.Callback):
     def project(self):
         """Puts the constrained weights of the model into their sets, and their averages."""
         project(self.model)
+
+    def _project_if_built(self):
+        if self.model.built:
+            self.project()
 
 
 class NormHistory(keras.callbacks.Callback):
@@ -121,8 +128,9 @@ class NormHistory(keras.callbacks.Callback):
         spectra: Whether to record the largest singular values.
 
     Raises:
-        ValueError: When training begins, if there is no such weight, or nothing records: a training
-            loop of your own needs `keras.callbacks.CallbackList(..., add_history=True)`.
+        ValueError: When training begins, if nothing records: a training loop of your own needs
+            `keras.callbacks.CallbackList(..., add_history=True)`; or if there is no such weight.
+            Under TensorFlow, a model that is not built yet has none before the end of the epoch.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn
@@ -143,31 +151,36 @@ class NormHistory(keras.callbacks.Callback):
         self.logs = logs
 
     def on_train_begin(self, logs=None):
-        """Finds the weights."""
+        """Finds the weights, if they exist already."""
         if not self.logs and getattr(self.model, "history", None) is None:
             raise ValueError(
                 "NormHistory needs a `History` to write to; use `logs=True`, or make the list by "
                 "`keras.callbacks.CallbackList(callbacks, add_history=True, model=model)`. "
                 f"Received: model={self.model.name} without a history"
             )
+        self._weights = self._find() if self.model.built else None
+
+    def _find(self):
         weights = contents_of(self.model).weights
         if self.where is not None:
-            self._weights = select(weights, self.where)
-            return
-        self._weights = [
+            return select(weights, self.where)
+        chosen = [
             w
             for w in weights
             if w.variable.constraint is not None or w.variable.regularizer is not None
         ]
-        if not self._weights:
+        if not chosen:
             raise ValueError(
                 "No weight of the model has a constraint or a regularizer; `where` selects others, "
                 "as in NormHistory(where=keras.layers.Dense), and a callback that sets some comes "
                 "before this one in the list. Received: where=None"
             )
+        return chosen
 
     def on_epoch_end(self, epoch, logs=None):
         """Records the norms and penalties."""
+        if self._weights is None:
+            self._weights = self._find()
         for weight in self._weights:
             for name, value in _measures_of(weight, self.spectra).items():
                 key = f"{name}/{weight.label}"
@@ -219,8 +232,8 @@ class FactorSchedule(keras.callbacks.Callback):
     Raises:
         TypeError: If `schedule` is not callable, or `where` no string or pattern; when an epoch
             begins, if `schedule` returns no number.
-        ValueError: If `where` is no regular expression; when training begins, if no penalty is
-            selected, or one is not a regularizer of keras_norms with that factor; when an epoch
+        ValueError: If `where` is no regular expression; when training begins, if the model is not
+            built, as may be under TensorFlow, no penalty is selected, or one is not a regularizer of keras_norms with that factor; when an epoch
             begins, if the factor is negative or not finite.
 
     Example:
@@ -265,6 +278,7 @@ class FactorSchedule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks that there are penalties with that factor."""
+        check_built(self)
         for penalty in self._find(contents_of(self.model)):
             _factor_of(penalty, self.field)
 
@@ -283,6 +297,21 @@ class FactorSchedule(keras.callbacks.Callback):
                 changed = True
         if changed:
             renew_steps(layer for layer, _ in contents.layers)
+
+
+def check_built(callback):
+    """Refuse a model without weights.
+
+    Raises:
+        ValueError: If the model is not built.
+    """
+    model = callback.model
+    if not model.built:
+        raise ValueError(
+            f"{type(callback).__name__} needs the weights when training begins, and under "
+            "TensorFlow, `fit` makes them later. Begin the model with `keras.Input`, or call "
+            f"`model.build(input_shape)` before. Received: {model.name}, which is not built"
+        )
 
 
 def _factor_of(penalty, field):

@@ -47,7 +47,7 @@ def conv_spectral_bound(layer: Any) -> float:
             transposed.
 
     Returns:
-        A Python float.
+        A Python float; NaN if a kernel has NaN or infinity in it.
 
     Raises:
         TypeError: If `layer` is no convolution.
@@ -106,10 +106,16 @@ def _with_steps_of_one(kernels, layer):
     """Kernels of stride 1 with the same norms: what a stride skips becomes channels.
 
     The pixels `stride * i + r` are channel r of a coarser image, on which the kernel moves by 1.
+    Dilation alone changes no norm, because it only puts the frequencies elsewhere; but with a
+    stride, it decides on which channel an entry of the kernel acts.
     """
     rank = kernels.ndim - 3
-    strides = layer.strides
-    steps = (strides,) * rank if isinstance(strides, int) else tuple(strides)
+    steps, dilations = (
+        (given,) * rank if isinstance(given, int) else tuple(given)
+        for given in (layer.strides, layer.dilation_rate)
+    )
+    for axis, (step, dilation) in enumerate(zip(steps, dilations, strict=True), start=1):
+        kernels = _dilated(kernels, axis, dilation if step > 1 else 1)
     pairs = list(zip(kernels.shape[1:-2], steps, strict=True))
     padded = np.pad(kernels, [(0, 0), *((0, -size % step) for size, step in pairs), (0, 0), (0, 0)])
     split = [n for size, step in pairs for n in (math.ceil(size / step), step)]
@@ -119,6 +125,15 @@ def _with_steps_of_one(kernels, layer):
     return moved.reshape(*moved.shape[: rank + 1], -1, kernels.shape[-1])
 
 
+def _dilated(kernels, axis, dilation):
+    """Kernels with zeros between their entries along an axis."""
+    shape = list(kernels.shape)
+    shape[axis] = (shape[axis] - 1) * dilation + 1
+    wide = np.zeros(shape)
+    wide[(slice(None),) * axis + (slice(None, None, dilation),)] = kernels
+    return wide
+
+
 def _norm(kernels):
     """A bound of the largest singular value of any kernel (window, in, out) at any frequency.
 
@@ -126,6 +141,8 @@ def _norm(kernels):
     degree (size - 1) / 2 along each axis of the window. Between N equidistant points, it exceeds
     the largest value at them by at most the factor 1 / cos(pi * degree / N), for each axis.
     """
+    if not np.isfinite(kernels).all():
+        return math.nan
     groups, *sizes, channels, filters = kernels.shape
     moving = sum(size > 1 for size in sizes)
     points = [_points(size, (1 + _EXCESS) ** (1 / max(moving, 1))) for size in sizes]

@@ -13,6 +13,7 @@ from keras_norms.models.describe import drop_in_of
 from keras_norms.models.planning import planned
 from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
 from keras_norms.models.weights import contents_of
+from keras_norms.numerics.precision import lift
 from keras_norms.numerics.sparsity import kept
 
 Distribution = Literal["uniform", "global", "erk"]
@@ -209,7 +210,7 @@ def largest(sizes, count):
 
 
 def _numbers(variable):
-    return ops.convert_to_numpy(ops.cast(variable.value, "float32"))
+    return ops.convert_to_numpy(lift(ops.convert_to_tensor(variable.value)))
 
 
 def _magnitudes(variable):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_norms.config import fraction, whole
-from keras_norms.models.callbacks import ProjectWeights
+from keras_norms.models.callbacks import ProjectWeights, check_built
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.pruning import (
     Distribution,
@@ -56,7 +56,8 @@ class SparsitySchedule(ProjectWeights):
 
     Raises:
         ValueError: If a sparsity is not in [0, 1], `distribution` is unknown, or an epoch is
-            negative or before `begin_epoch`; when training begins, if no weight matches.
+            negative or before `begin_epoch`; when training begins, if no weight matches, or the
+            model is not built, as may be under TensorFlow.
         TypeError: If an argument has another type; when training begins, for such constraints as
             `prune` refuses.
 
@@ -110,6 +111,7 @@ class SparsitySchedule(ProjectWeights):
 
     def on_train_begin(self, logs=None):
         """Gives a mask of ones to weights that have none."""
+        check_built(self)
         contents, weights, skipped = to_prune(self.model, self.where)
         bare = [w for w in weights if not has_mask(w)]
         if bare:  # setting nothing would compile the training step anew, too
