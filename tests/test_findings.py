@@ -84,7 +84,6 @@ def test_every_code_has_a_trap():
     calls = [n for n in nodes if isinstance(n, ast.Call)]
     made = [c for c in calls if getattr(c.func, "id", None) == "Finding"]
     tested = {name.split(",")[0] for name in TRAPS}
-    assert len(made) <= len(tested)
     assert tested <= strings, "a code is tested that is not there"
     for call in made:
         words = {n.value for n in ast.walk(call.args[0]) if isinstance(n, ast.Constant)}
@@ -148,6 +147,51 @@ def test_the_penalty_of_the_outermost_model():
         size = 8 if DIVIDES_ACTIVITY_PENALTIES else 1
         assert loss == pytest.approx(data + (outputs**2).sum() / size, rel=1e-5)
         assert not [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+
+
+def shared_layer():
+    """Calls one layer twice, each time on ones."""
+    ones = {"kernel_initializer": "identity", "use_bias": False}
+    return L.Dense(3, activity_regularizer=kn.L2(1.0), name="shared", **ones)
+
+
+def chained():
+    inputs, layer = L.Input((3,)), shared_layer()
+    return keras.Model(inputs, layer(layer(inputs)))
+
+
+def siamese():
+    tower = keras.Sequential([L.Input((3,)), shared_layer()], name="tower")
+    inputs = L.Input((3,))
+    return keras.Model(inputs, L.Average()([tower(inputs), tower(inputs)]))
+
+
+def called_inside():
+    """The outermost model calls the model once that calls the layer twice."""
+    inputs = L.Input((3,))
+    return keras.Model(inputs, chained()(inputs))
+
+
+@pytest.mark.parametrize("make", [chained, siamese, called_inside])
+def test_the_penalty_of_a_layer_that_is_called_twice(make):
+    """Whether one of the two is lost is asked of `fit`; the finding must say the same."""
+
+    def loss(model):
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        ones = np.ones((4, 3), "float32")
+        return model.fit(ones, ones, verbose=0).history["loss"][0]
+
+    model = make()
+    of_each = 3.0 if DIVIDES_ACTIVITY_PENALTIES else 12.0
+    lost = loss(model) < 1.5 * of_each
+    dropped = [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+    assert bool(dropped) == lost
+    assert not (lost and make is called_inside)
+    for finding in dropped:
+        names = {"model": model, "keras": keras}
+        exec(finding.fix, names)
+        assert loss(names["model"]) == pytest.approx(2 * of_each)
+        assert not kn.audit(names["model"]).findings
 
 
 def test_dropped_penalties_are_really_dropped_and_then_not():

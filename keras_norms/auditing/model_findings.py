@@ -8,6 +8,7 @@ from keras_norms.keras_internals import (
     HAS_STATELESS_TRAINER,
     TRACES_LOOPS,
     averages_in,
+    calls_in,
     optimizers_in,
 )
 from keras_norms.models.averages import value_of
@@ -26,11 +27,14 @@ _NEW_STEPS = "model.train_function = model.test_function = None"
 def dropped_activity_penalty(contents):
     """Keras loses the penalty of a layer that runs step by step, or of the outermost model.
 
+    Of a layer that the outermost model calls more than once, JAX loses all but the last.
     That of an RNN's cell it does not lose: where the loop over steps is compiled, `fit` fails.
     """
+    calls = calls_in(contents.model) if HAS_STATELESS_TRAINER else {}
     for layer, enclosing in contents.layers:
         if layer.activity_regularizer is None or is_constraint(layer.activity_regularizer):
             continue
+        shared = next((x for x in (*enclosing, layer) if calls.get(id(x), 0) > 1), None)
         wrapper = next((x for x in enclosing[::-1] if _runs_step_by_step(x)), None)
         if wrapper is not None:
             yield Finding(
@@ -50,6 +54,16 @@ def dropped_activity_penalty(contents):
                 "`fit` loses the penalty of the outermost model here; if another model encloses "
                 "this one, and you compile that, it counts",
                 _enclose(layer),
+            )
+        elif shared is not None:
+            yield Finding(
+                "activity-dropped",
+                "error",
+                activity_path(layer),
+                f"the model calls {shared.name} {calls[id(shared)]} times, and `fit` counts the "
+                "penalty of the last call only here; if another model encloses this one, and you "
+                "compile that, all count",
+                "model = keras.Model(model.input, model(model.input))",
             )
 
 

@@ -233,8 +233,9 @@ class FactorSchedule(keras.callbacks.Callback):
         TypeError: If `schedule` is not callable, or `where` no string or pattern; when an epoch
             begins, if `schedule` returns no number.
         ValueError: If `where` is no regular expression; when training begins, if the model is not
-            built, as may be under TensorFlow, no penalty is selected, or one is not a regularizer of keras_norms with that factor; when an epoch
-            begins, if the factor is negative or not finite.
+            built, as may be under TensorFlow, no penalty is selected, or one is not a regularizer
+            of keras_norms with that factor; when an epoch begins, if the factor is negative or not
+            finite.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn

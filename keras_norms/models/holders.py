@@ -40,7 +40,8 @@ def apply_settings(weights, settings, kind):
             held = nearest.get(place) or further[place]
             first = getattr(held[0], kind)
             if all(getattr(variable, kind) == first for variable in held):
-                setattr(*place, first)
+                layer, attribute = place
+                setattr(layer, attribute, first)
 
 
 def renew_steps(layers):
