@@ -29,8 +29,10 @@ LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".nox", "dist", "reports", "__pycache__", ".*_cache", ".hypothesis")
 )
 # These tests start processes or train for long, so they come last.
-LAST = ("command_line", "devices", "examples", "laws", "pages", "processes", "real_models")
+LAST = ("command_line", "devices", "laws", "laws_command", "pages", "processes", "real_models")
 SECONDS = 900  # a planted loop may never end
+# The exit codes of pytest for a file that is not there, and for files without a test.
+RAN_NO_TEST = (4, 5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +125,8 @@ def _verdict(bug, root):
     first = [f"--ignore={path}" for path in (*last, "tests/test_plant.py")]
     for files in (["tests", *first], last):
         code, said = _run(root, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files)
+        if code in RAN_NO_TEST:
+            raise SystemExit(f"{bug.name}: pytest ran no test: {said}")
         if code:
             return Verdict(bug, "unit tests", said)
     return Verdict(bug, "", said)

@@ -38,9 +38,12 @@ class Configured:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            if "check" in field.metadata:  # a user's own field may have none
-                value = field.metadata["check"](field.name, getattr(self, field.name))
-                object.__setattr__(self, field.name, value)
+            value = getattr(self, field.name)
+            if "check" in field.metadata:
+                value = field.metadata["check"](field.name, value)
+            else:
+                value = _as_before_json(value, field.type)
+            object.__setattr__(self, field.name, value)
 
     def get_config(self) -> dict[str, Any]:
         """The fields as a dict that JSON can hold.
@@ -64,6 +67,15 @@ class Configured:
             for field, value in values.items()
             if field.metadata.get("in_keras", True) or value != field.default
         }
+
+
+def _as_before_json(value, kind):
+    """What a field without a check, which is a user's own, held when its config was made."""
+    if isinstance(value, list):
+        return tuple(value)
+    if value in ("inf", "-inf") and kind in (float, "float"):
+        return float(value)
+    return value
 
 
 def arguments_of(cls):

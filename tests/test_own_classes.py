@@ -1,5 +1,8 @@
 """Classes of the users that are no dataclasses: nothing that their `__init__` takes is lost."""
 
+import dataclasses
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -112,6 +115,39 @@ def test_an_audit_of_a_class_that_cannot_have_another_axis():
     codes = {f.code for f in kn.audit(convolution(Forgets())).findings}
     assert codes == {"not-saved"}
     assert "wrong-axis" in {f.code for f in kn.audit(convolution(Remembers())).findings}
+
+
+@registered
+@dataclasses.dataclass(frozen=True)
+class Fields(Constraint):
+    """A dataclass without checks of its fields, as the documentation shows one."""
+
+    axis: int = 0
+    high: float = 1.0
+
+    def compute_projection(self, w, axes):
+        return ops.minimum(w, self.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed(Fields):
+    """Its config is read as JSON has it."""
+
+    def __post_init__(self):
+        pass
+
+
+def test_fields_without_a_check_come_back_as_they_were(tmp_path):
+    model = convolution(None)
+    kn.constrain(model, Fields(high=math.inf))
+    model.save(tmp_path / "model.keras")
+    (layer,) = keras.saving.load_model(tmp_path / "model.keras").layers
+    assert layer.kernel.constraint == Fields((0, 1, 2), math.inf)
+    assert len({layer.kernel.constraint, Fields((0, 1, 2), math.inf)}) == 1
+    w = np.ones((3, 2), "float32")
+    config_survives(Fields(), w)
+    with pytest.raises(AssertionError, match=r"axis=\(0, 1\)"):
+        config_survives(Listed(), w)
 
 
 @pytest.mark.parametrize("broken", [Forgets(), HalfRemembers()])

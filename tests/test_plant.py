@@ -33,6 +33,18 @@ def test_a_bug_must_be_found_unless_it_changes_no_result(found_by, lives, right)
     assert plant.Verdict(bug, found_by, "").is_as_it_must_be is right
 
 
+def test_the_files_that_come_last_are_there():
+    missing = [name for name in plant.LAST if not (ROOT / "tests" / f"test_{name}.py").is_file()]
+    assert not missing
+
+
+def test_a_run_without_tests_finds_no_bug(monkeypatch):
+    monkeypatch.setattr(plant, "_run", lambda root, *arguments: (4 * ("pytest" in arguments), ""))
+    bug = plant.Bug("a", "keras_norms/demo.py", "import keras\n", "import keras, math\n")
+    with pytest.raises(SystemExit, match="a: pytest ran no test"):
+        plant.judge(bug)
+
+
 def test_the_copy_is_changed_and_the_project_is_not(tmp_path, monkeypatch):
     module = "keras_norms/numerics/sums.py"
     before = (ROOT / module).read_text("utf-8")

@@ -11,7 +11,7 @@ from older_keras import CANNOT_BE_TRACED, fails_before
 import keras_norms as kn
 from keras_norms import regularizers
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
-from keras_norms.regularizers import activities
+from keras_norms.regularizers import Regularizer, activities
 from keras_norms.testing import backends
 
 ALL = [
@@ -211,8 +211,26 @@ def test_under_half_floatx_losses_have_its_dtype(floatx):
 
 
 def test_a_factor_of_zero_is_no_penalty_even_of_what_overflows():
-    for penalty in (kn.L1(0.0), kn.L2(0.0), kn.L1L2(0.0, 0.0)):
+    for penalty in (kn.L1(0.0), kn.L2(0.0), kn.L1L2(0.0, 0.0), kn.GroupLasso(0.0)):
         assert float(penalty(np.full(3, 1e38, "float32"))) == 0
+    for mode in ("frobenius", "double", "coherence"):
+        penalty = kn.SoftOrthogonalRegularizer(0.0, mode)
+        assert float(penalty(np.full((3, 2), 1e38, "float32"))) == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class AddsToKeras(Regularizer):
+    """Its call says more than `compute_penalty`."""
+
+    def compute_penalty(self, x):
+        return keras.ops.sum(x)
+
+    def __call__(self, x):
+        return 1 + super().__call__(x)
+
+
+def test_a_class_may_call_the_base_class():
+    assert float(AddsToKeras()([2.0, 3.0])) == 6
 
 
 def test_integers_are_not_rounded_to_half_precision():

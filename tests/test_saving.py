@@ -132,6 +132,15 @@ def test_an_inner_layer_does_not_change_the_attribute_of_an_outer_one(tmp_path):
     assert (loaded.kernel.constraint, loaded.up.kernel.constraint) == (kn.MaxNorm(BOUND), None)
 
 
+def test_an_inner_layer_does_not_hide_what_an_outer_one_does_not_apply():
+    layer = Adapter(3)
+    model = keras.Sequential([L.Input((4,)), layer])
+    layer.kernel_constraint = kn.MaxNorm(BOUND)  # too late: the variable exists
+    quietly(kn.constrain, model, kn.NonNeg(), where="up/kernel")
+    assert layer.kernel_constraint == kn.MaxNorm(BOUND)
+    assert "not-applied" in {f.code for f in kn.audit(model).findings}
+
+
 @keras.saving.register_keras_serializable("test_saving")
 class Forced(L.Dense):
     """Takes a constraint from its config, and sets another."""

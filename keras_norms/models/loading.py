@@ -22,8 +22,6 @@ def needed_to_load(setting):
             warnings.simplefilter("ignore")  # Keras warns that a lambda is unsafe
             config = keras.saving.serialize_keras_object(setting)
             loaded = keras.saving.deserialize_keras_object(config)
-    except NotImplementedError:  # it has no config
-        return define
     except Exception:  # whatever a user's class or its reader raises
         return define if _is_registered(setting) else register
     lost = [name for name in arguments_of(type(setting)) if not _is_kept(name, setting, loaded)]

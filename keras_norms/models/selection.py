@@ -83,7 +83,8 @@ def select(weights, where, unbuilt=()):
 def named_layers(layers, where):
     """Those of some layers without weights that `where` may mean: all, if it is a function."""
     if isinstance(where, (str, re.Pattern)):
-        return [layer for layer in layers if re.search(where, f"{layer.path or layer.name}/")]
+        pattern = compiled(where)
+        return [layer for layer in layers if pattern.search(f"{layer.path or layer.name}/")]
     if where is not None and _is_class(where):
         return [layer for layer in layers if isinstance(layer, where)]
     return list(layers)

@@ -60,7 +60,7 @@ def canonical_axes(axis, rank):
     """The axes inside a group as sorted, non-negative integers.
 
     Args:
-        axis: An int, a tuple of ints, or None for all axes, as `axis_of` returns it.
+        axis: An int, a tuple or list of ints, or None for all axes.
         rank: The number of axes of the tensor.
 
     Raises:
@@ -68,7 +68,7 @@ def canonical_axes(axis, rank):
     """
     if axis is None:
         return tuple(range(rank))
-    given = axis if isinstance(axis, tuple) else (axis,)
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = tuple(sorted([a % rank if -rank <= a < rank else _missing(axis, rank) for a in given]))
     if len(set(axes)) < len(axes):
         raise ValueError(

@@ -4,11 +4,10 @@ import dataclasses
 from typing import final
 
 import keras
-from keras import ops
 
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.sums import total_of_all
-from keras_norms.regularizers.base import Regularizer, factor
+from keras_norms.regularizers.base import Regularizer, factor, times
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -19,11 +18,6 @@ def _l1(x):
 
 def _l2(x):
     return total_of_all(x * x)
-
-
-def _times(factor, norm, x):
-    """A factor times a norm. A factor of 0 leaves it out: 0 times infinity would be NaN."""
-    return factor * norm(x) if factor != 0 else ops.zeros((), dtype=x.dtype)
 
 
 @_registered
@@ -51,7 +45,7 @@ class L1(Regularizer):
 
     def compute_penalty(self, x):
         """The sum of absolute values, times the factor."""
-        return _times(self.l1, _l1, x)
+        return times(self.l1, _l1, x)
 
 
 @_registered
@@ -79,7 +73,7 @@ class L2(Regularizer):
 
     def compute_penalty(self, x):
         """The sum of squares, times the factor."""
-        return _times(self.l2, _l2, x)
+        return times(self.l2, _l2, x)
 
 
 @_registered
@@ -115,4 +109,4 @@ class L1L2(Regularizer):
 
     def compute_penalty(self, x):
         """The sum of both terms."""
-        return _times(self.l1, _l1, x) + _times(self.l2, _l2, x)
+        return times(self.l1, _l1, x) + times(self.l2, _l2, x)

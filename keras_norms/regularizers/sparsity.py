@@ -13,7 +13,7 @@ from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2, l2_or_one
 from keras_norms.numerics.sums import count, mean, total, total_of_all
 from keras_norms.regularizers.activities import ActivityRegularizer
-from keras_norms.regularizers.base import Regularizer
+from keras_norms.regularizers.base import Regularizer, times
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -69,7 +69,7 @@ class GroupLasso(Regularizer):
         """The sum of the norms of the groups, times the factor."""
         axes = self.axes_for(x)
         size = count(x, axes) if self.size_scaled else 1
-        return self.factor * total_of_all(l2(x, axes)) * size**0.5
+        return times(self.factor, lambda x: total_of_all(l2(x, axes)) * size**0.5, x)
 
 
 @_registered

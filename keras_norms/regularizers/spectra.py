@@ -13,7 +13,7 @@ from keras_norms.numerics.groups import Axis, as_rows, axis_of
 from keras_norms.numerics.norms import l2_or_one
 from keras_norms.numerics.spectra import gram, smooth_spectral_bound
 from keras_norms.numerics.sums import total_of_all
-from keras_norms.regularizers.base import Regularizer
+from keras_norms.regularizers.base import Regularizer, times
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -193,19 +193,22 @@ class SoftOrthogonalRegularizer(Regularizer):
     def compute_penalty(self, x):
         """The distance of the Gram matrix from the identity, times the factor."""
         _check_known(self, x)
-        rows = as_rows(x, self.axes_for(x))
+        return times(self.factor, self._distance, as_rows(x, self.axes_for(x)))
+
+    def _distance(self, rows):
+        """The distance of the Gram matrix of some groups from the identity."""
         groups, size = rows.shape
         if groups == 0:
-            return ops.zeros((), dtype=x.dtype)
+            return ops.zeros((), dtype=rows.dtype)
         if self.mode == "coherence":
-            off = rows @ ops.transpose(rows) - ops.eye(groups, dtype=x.dtype)
-            return self.factor * ops.amax(magnitude(off))
-        smaller = gram(rows) - ops.eye(min(groups, size), dtype=x.dtype)
+            off = rows @ ops.transpose(rows) - ops.eye(groups, dtype=rows.dtype)
+            return ops.amax(magnitude(off))
+        smaller = gram(rows) - ops.eye(min(groups, size), dtype=rows.dtype)
         # The larger Gram matrix has the same eigenvalues, and zeros, each of which is 1 off.
         distance = total_of_all(smaller * smaller)
         if self.mode == "double":
-            return self.factor * (2 * distance + abs(groups - size))
-        return self.factor * (distance + max(groups - size, 0))
+            return 2 * distance + abs(groups - size)
+        return distance + max(groups - size, 0)
 
 
 @_registered

@@ -64,6 +64,19 @@ def half_precision(target, w):
 def config_survives(target, w):
     """The config goes through JSON and gives an equal object."""
     given = target.given if isinstance(target, Plain) else target
+    for one in (given, *_moved(given)):
+        _check_config(one, w)
+
+
+def _moved(given):
+    """The target with several axes, which JSON holds as a list; none if it cannot have them."""
+    try:
+        return [given.along((0, 1))] if getattr(given, "has_groups", False) else []
+    except (TypeError, ValueError):
+        return []
+
+
+def _check_config(given, w):
     config = json.loads(json.dumps(given.get_config()))
     # `Configured` makes the config of its fields, and a class may have a reader of its own.
     reader = getattr(type(given).from_config, "__func__", None)
