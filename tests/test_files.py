@@ -242,3 +242,31 @@ def test_a_folder_that_is_not_there(tmp_path):
         FileNotFoundError, match=r"folder .* must exist\. Received: .*settings.json'"
     ):
         kn.save_settings(constrained("sequential"), path)
+
+
+class Blocks(keras.Model):
+    """Two layers whose names a user numbered, made in either order."""
+
+    def __init__(self, *names, **arguments):
+        super().__init__(**arguments)
+        for name in names:
+            setattr(self, f"of_{name}", L.Dense(3, use_bias=False, name=name))
+
+    def call(self, x):
+        return self.of_block_2(self.of_block_1(x))
+
+
+def blocks(*names):
+    model = Blocks(*names)
+    model(np.ones((1, 3)))
+    return model
+
+
+def test_numbers_of_the_users_own_stay(tmp_path):
+    model, other = blocks("block_1", "block_2"), blocks("block_2", "block_1")
+    assert model.name != other.name
+    kn.constrain(model, kn.MaxNorm(1.0), where="block_1")
+    kn.save_settings(model, tmp_path / "settings.json")
+    kn.load_settings(other, tmp_path / "settings.json")
+    assert other.of_block_1.kernel.constraint == kn.MaxNorm(1.0)
+    assert other.of_block_2.kernel.constraint is None

@@ -156,3 +156,26 @@ def test_a_law_asks_for_each_argument(broken):
     with pytest.raises((AssertionError, NotImplementedError), match="bound"):
         config_survives(broken, w)
     config_survives(Remembers(), w)
+
+
+@registered
+class ByWord(keras.constraints.Constraint):
+    """Another meaning of `axis`."""
+
+    axis = "rows"
+
+    def __call__(self, w):
+        return ops.minimum(w, 0.5)
+
+
+def test_a_users_class_may_mean_something_else_by_axis():
+    layer = L.Dense(4, kernel_constraint=ByWord(), kernel_initializer="zeros")
+    model = keras.Sequential([L.Input((3,)), layer])
+    assert not kn.audit(model).findings
+    model.compile("sgd", "mse")
+    history = model.fit(
+        np.ones((4, 3)), np.ones((4, 4)), callbacks=[kn.NormHistory()], verbose=0
+    ).history
+    assert f"max_norm/{layer.kernel.path}" in history
+    layer.kernel.constraint = keras.constraints.MaxNorm(axis=5)
+    assert "cannot-apply" in {f.code for f in kn.audit(model).findings}

@@ -121,15 +121,17 @@ class Adapter(L.Dense):
 
 
 def test_an_inner_layer_does_not_change_the_attribute_of_an_outer_one(tmp_path):
-    layer = Adapter(3, kernel_constraint=kn.MaxNorm(BOUND))
-    model = keras.Sequential([L.Input((4,)), layer])
+    adapter = Adapter(3, kernel_constraint=kn.MaxNorm(BOUND))
+    model = keras.Sequential([L.Input((4,)), adapter])
     for setting in (kn.NonNeg(), None):
         quietly(kn.constrain, model, setting, where="up/kernel", axis="own")
-        assert (layer.up.kernel.constraint, layer.up.kernel_constraint) == (setting, setting)
-        assert layer.kernel.constraint == layer.kernel_constraint == kn.MaxNorm(BOUND)
+        assert (adapter.up.kernel.constraint, adapter.up.kernel_constraint) == (setting, setting)
+        assert adapter.kernel.constraint == adapter.kernel_constraint == kn.MaxNorm(BOUND)
     model.save(tmp_path / "model.keras")
     (loaded,) = keras.saving.load_model(tmp_path / "model.keras").layers
     assert (loaded.kernel.constraint, loaded.up.kernel.constraint) == (kn.MaxNorm(BOUND), None)
+    kn.constrain(model, kn.UnitNorm(), where=lambda layer, variable: variable is adapter.kernel)
+    assert (adapter.kernel_constraint, adapter.up.kernel_constraint) == (kn.UnitNorm(), None)
 
 
 def test_an_inner_layer_does_not_hide_what_an_outer_one_does_not_apply():

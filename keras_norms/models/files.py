@@ -216,8 +216,9 @@ def _matched(weights, entries, filepath):
             f"has {len(weights)}. Received: filepath={str(filepath)!r}"
         )
     theirs, ours = [entry["path"] for entry in entries], [w.label for w in weights]
-    if set(theirs) != set(ours):
-        theirs, ours = _names(theirs), _names(ours)
+    for shortened in (_below_model, _without_numbers):
+        if set(theirs) != set(ours):
+            theirs, ours = shortened(theirs), shortened(ours)
     if collections.Counter(theirs) != collections.Counter(ours):
         moved = next((name for name in ours if _is_elsewhere(name, ours, theirs)), None)
         if moved is not None:
@@ -239,14 +240,15 @@ def _matched(weights, entries, filepath):
     return pairs
 
 
-def _names(paths):
-    """Paths without the numbers that Keras adds to names, and without the name of the model.
-
-    The first name is that of the model if all paths have it.
-    """
-    paths = [re.sub(r"_\d+(?=/|:|$)|:\d+$", "", path) for path in paths]
+def _below_model(paths):
+    """Paths without their first name, which is that of the model if all paths have it."""
     first = {path.partition("/")[0] for path in paths}
     return [path.partition("/")[2] for path in paths] if len(first) == 1 else paths
+
+
+def _without_numbers(paths):
+    """Paths without the numbers that Keras adds to names."""
+    return [re.sub(r"_\d+(?=/|:|$)|:\d+$", "", path) for path in paths]
 
 
 def _is_elsewhere(name, ours, theirs):

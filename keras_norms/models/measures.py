@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_norms.constraints import Constraint
+from keras_norms.keras_internals import is_from_keras
 from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
 from keras_norms.numerics.precision import EPS, as_tensor, is_half, lift
@@ -28,7 +29,12 @@ def group_axes_of(constraint, rank):
         return constraint.group_axes(rank)
     if not hasattr(constraint, "axis"):
         return ()
-    return canonical_axes(axis_of("axis", constraint.axis), rank)
+    try:
+        return canonical_axes(axis_of("axis", constraint.axis), rank)
+    except (TypeError, ValueError):
+        if is_from_keras(constraint):
+            raise
+        return ()  # a user's class may mean something else by `axis`
 
 
 def excess_axes_of(constraint, rank):
