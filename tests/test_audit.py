@@ -11,8 +11,9 @@ from traps import conv, dense, not_finite, theirs
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, unit_norms
 
 import keras_norms as kn
+from keras_norms import keras_internals
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
-from keras_norms.models import measures
+from keras_norms.models import measures, weights
 
 
 def test_several_outputs_and_nothing_moves():
@@ -323,3 +324,65 @@ def test_the_fix_of_a_late_constraint_has_the_right_axis(axis):
     (finding,) = kn.audit(model).findings
     exec(finding.fix, {"model": model, "kn": kn})
     assert not kn.audit(model).findings
+
+
+class Skips(L.Layer):
+    """Holds all layers before it, as one with dense skip connections does."""
+
+    def __init__(self, earlier):
+        super().__init__()
+        self.earlier, self.inner = list(earlier), L.Dense(2)
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_each_layer_is_looked_into_once(monkeypatch):
+    layers = []
+    for _ in range(12):
+        layers.append(Skips(layers))
+    model = keras.Sequential([L.Input((2,)), *layers])
+    looked_into = []
+
+    def children_of(layer):
+        looked_into.append(layer)
+        return keras_internals.children_of(layer)
+
+    monkeypatch.setattr(weights, "children_of", children_of)
+    found = dict(weights.contents_of(model).layers)
+    assert len(looked_into) == len(set(map(id, looked_into))) == len(found)
+    assert found[layers[0].inner] == (model, *layers[::-1])
+    assert found[layers[-1]] == (model,)
+
+
+class OwnLoss(keras.Model):
+    """Computes its loss as Keras 3.0 asked for, and has a layer of another kind of state."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.stateful = L.Dense(1, kernel_regularizer=kn.L2(1.0)), True
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compute_loss(self, x, y, y_pred, sample_weight):
+        return super().compute_loss(x, y, y_pred, sample_weight)
+
+
+def test_a_loss_of_the_users_own():
+    model = OwnLoss()
+    x, y = np.ones((2, 3), "float32"), np.zeros((2, 1), "float32")
+    model.compile("sgd", "mse")
+    expected = model.evaluate(x, y, verbose=0)
+    assert kn.audit(model, x, y).loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_constraint_that_fails_has_no_averages():
+    model = keras.Sequential([L.Input((3,)), L.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    model.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+    model.layers[0].kernel.constraint = keras.constraints.MaxNorm(axis=5)
+    assert "cannot-apply" in {f.code for f in kn.audit(model).findings}

@@ -1,6 +1,7 @@
 """Audit: what holds in a model, what does not, what is never applied, and what to do about it."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -267,8 +268,8 @@ def _on_data(contents, x, y):
     # Random numbers, metrics and the states of recurrent layers must not change.
     states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
     for layer, _ in contents.layers:
-        if getattr(layer, "stateful", False):  # which Keras does not list among the variables
-            states += keras.tree.flatten(layer.states)
+        # Those of a recurrent layer, which Keras does not list among the variables.
+        states += [s for s in keras.tree.flatten(getattr(layer, "states", ())) if s is not None]
     before = [ops.copy(state.value) for state in states]
     paths = {penalty.path for penalty in penalties_of(contents)}
     loss = None
@@ -284,7 +285,10 @@ def _on_data(contents, x, y):
         is_number = not any(is_constraint(each.activity_regularizer) for each, _ in contents.layers)
         if y is not None and is_number:
             y = keras.tree.map_structure(ops.convert_to_tensor, y)
-            total = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
+            # A user's `compute_loss` may be of a Keras that did not say whether it is training.
+            takes = inspect.signature(model.compute_loss).parameters
+            more = {"training": False} if "training" in takes else {}
+            total = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, **more)
             loss = float(ops.convert_to_numpy(total))
     finally:
         for state, value in zip(states, before, strict=True):

@@ -103,7 +103,10 @@ def averages(contents):
     for variable, average in averages_in(optimizer):
         if variable.constraint is None:
             continue
-        worst = worst_excess(variable.constraint, value_of(average, variable))
+        try:
+            worst = worst_excess(variable.constraint, value_of(average, variable))
+        except Exception:  # whatever it raises, the same for the weight is "cannot-apply"
+            continue
         if worst > 0:
             yield Finding(
                 "averages",

@@ -217,22 +217,24 @@ def _makes_weights(layer):
 
 def _layers_of(model):
     """Each layer of a model once, itself first, with the layers that enclose it."""
-    enclosing: dict[int, list] = {}
-    order = []
+    order, left, children = [], [], {}
 
     def visit(layer, above):
-        if layer in above:
-            return
-        if id(layer) not in enclosing:
-            enclosing[id(layer)] = []
-            order.append(layer)
-        known = enclosing[id(layer)]
-        known += [a for a in above if a not in known]
-        for child in children_of(layer):
-            visit(child, (*above, layer))
+        order.append(layer)
+        # A layer may hold one that encloses it.
+        children[id(layer)] = [c for c in children_of(layer) if c is not layer and c not in above]
+        for child in children[id(layer)]:
+            if id(child) not in children:
+                visit(child, (*above, layer))
+        left.append(layer)
 
     visit(model, ())
-    return [(layer, tuple(enclosing[id(layer)])) for layer in order]
+    enclosing: dict[int, dict] = {id(layer): {} for layer in order}
+    for layer in reversed(left):  # each layer after all that enclose it
+        for child in children[id(layer)]:
+            for each in (*enclosing[id(layer)].values(), layer):
+                enclosing[id(child)].setdefault(id(each), each)
+    return [(layer, tuple(enclosing[id(layer)].values())) for layer in order]
 
 
 def _own_variables(layer):
