@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 import keras_norms as kn
 from keras_norms import cli, startup
+from keras_norms.models.files import MEMBER
 
 
 def command(*arguments, **environment):
@@ -103,6 +105,24 @@ def test_audit_of_a_file(saved, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["findings"][0]["code"] == "wrong-axis"
     assert cli.main(["audit", str(saved["wrong"]), "--format", "markdown"]) == 1
     assert "| error | wrong-axis |" in capsys.readouterr().out
+
+
+def test_the_settings_that_a_file_holds_are_audited(saved, tmp_path, capsys):
+    path = tmp_path / "model.keras"
+    model = keras.Sequential([keras.layers.Input((9, 3)), keras.layers.Conv1D(4, 3)])
+    model.save(path)
+    kn.constrain(model, kn.MaxNorm(9.0), axis="own")
+    kn.save_settings(model, path)
+    assert cli.main(["audit", str(path)]) == 1
+    said = capsys.readouterr()
+    assert "error wrong-axis" in said.out
+    assert "`save_settings` wrote into it are loaded" in said.err
+    other = tmp_path / "other.keras"
+    keras.Sequential([keras.layers.Input((9, 3)), keras.layers.Conv1D(5, 3)]).save(other)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "a") as target:
+        target.writestr(MEMBER, source.read(MEMBER))
+    assert cli.main(["audit", str(other)]) == 2
+    assert "cannot be loaded: The settings are of another model" in capsys.readouterr().err
 
 
 def unsafe(path):

@@ -283,6 +283,12 @@ def test_a_rate_inside_a_chain_and_another_optimizer():
     )
 
 
+def test_a_kernel_that_is_overwritten_has_no_axis_to_judge():
+    inner = L.Conv2D(4, 3, kernel_constraint=kn.MaxNorm(9.0))
+    model = keras.Sequential([L.Input((8, 8, 3)), L.SpectralNormalization(inner)])
+    assert {f.code for f in kn.audit(model).findings} == {"overwritten"}
+
+
 def half(w):
     return w * 0.5
 

@@ -7,10 +7,11 @@ import sys
 import keras
 
 from keras_norms.auditing.audit import Audit, audit
+from keras_norms.models.files import has_settings, load_settings
 
 
 def run(options):
-    """Load a model in safe mode and print its audit.
+    """Load a model in safe mode, with settings that its file holds beside it, and print its audit.
 
     Args:
         options: `file`, `imports` (names of modules), `format` ("table", "markdown" or "json") and
@@ -42,6 +43,15 @@ def run(options):
     if not model.built:
         print(f"{options.file} cannot be audited: its model is not built", file=sys.stderr)
         return 2
+    if has_settings(options.file):
+        try:
+            load_settings(model, options.file)
+        except ValueError as error:
+            print(
+                f"The settings in {options.file} cannot be loaded: {_line(error)}", file=sys.stderr
+            )
+            return 2
+        print("The settings that `save_settings` wrote into it are loaded.", file=sys.stderr)
     found = audit(model, progress=_progress)
     print(_text(found, options.format))
     if options.plot:

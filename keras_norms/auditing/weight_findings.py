@@ -55,6 +55,8 @@ def _members_with_wrong_axis(weight, kind, setting):
     """
     if weight.obstacle or not weight.has_units or not isinstance(setting, Setting):
         return []
+    if weight.normalizer is not None:  # which overwrites it, whatever its axis
+        return []
     is_constraint = kind == "constraint"
     shape = tuple(weight.variable.shape)
     wrong = []

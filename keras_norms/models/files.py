@@ -120,6 +120,14 @@ def load_settings(
     return [w.path for w, entry in pairs if any(entry[kind] is not None for kind in _KINDS)]
 
 
+def has_settings(filepath):
+    """Whether a `.keras` file holds what `save_settings` wrote into it."""
+    if not zipfile.is_zipfile(filepath):
+        return False
+    with zipfile.ZipFile(filepath) as archive:
+        return MEMBER in archive.namelist()
+
+
 def _check_writable(filepath):
     """Refuse a path where settings would destroy what is there, or could not be written."""
     if filepath.suffix == ".keras":
