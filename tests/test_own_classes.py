@@ -11,6 +11,7 @@ from whole_models import L
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
+from keras_norms.regularizers import Regularizer
 from keras_norms.testing.laws.common import config_survives
 
 registered = keras.saving.register_keras_serializable("test_own_classes")
@@ -179,3 +180,30 @@ def test_a_users_class_may_mean_something_else_by_axis():
     assert f"max_norm/{layer.kernel.path}" in history
     layer.kernel.constraint = keras.constraints.MaxNorm(axis=5)
     assert "cannot-apply" in {f.code for f in kn.audit(model).findings}
+
+
+@dataclasses.dataclass(frozen=True)
+class Raises(Constraint):
+    def compute_projection(self, w, axes):
+        raise ZeroDivisionError("one more weight")
+
+
+@dataclasses.dataclass(frozen=True)
+class NotScalar(Regularizer):
+    def compute_penalty(self, x):
+        return x
+
+
+@pytest.mark.parametrize("wrong", [Raises(), Constraint(), kn.Chain(Raises(), kn.NonNeg())])
+def test_a_constraint_that_cannot_be_applied_changes_nothing(wrong):
+    model = convolution(kn.NonNeg())
+    with pytest.raises(ValueError, match="cannot be applied to .*kernel"):
+        kn.constrain(model, wrong, axis="own")
+    assert model.layers[0].kernel.constraint == kn.NonNeg()
+
+
+def test_a_penalty_that_is_no_number_changes_nothing():
+    model = convolution(None)
+    with pytest.raises(ValueError, match="must return one number"):
+        kn.regularize(model, NotScalar())
+    assert model.layers[0].kernel.regularizer is None

@@ -10,7 +10,7 @@ from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, quietly
 
 import keras_norms as kn
-from keras_norms.models import selection, weights
+from keras_norms.models import holders, selection, weights
 from keras_norms.models.holders import same
 
 BOUND = 0.5
@@ -141,6 +141,29 @@ def test_an_inner_layer_does_not_hide_what_an_outer_one_does_not_apply():
     quietly(kn.constrain, model, kn.NonNeg(), where="up/kernel")
     assert layer.kernel_constraint == kn.MaxNorm(BOUND)
     assert "not-applied" in {f.code for f in kn.audit(model).findings}
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Live(L.Dense):
+    """Its config holds the constraint itself, as a user may write it."""
+
+    def get_config(self):
+        return super().get_config() | {"kernel_constraint": self.kernel_constraint}
+
+
+def test_layers_are_told_apart_by_what_their_configs_hold():
+    for column in range(3):
+        mask = np.zeros((4, 3), bool)
+        mask[:, column] = True
+        model = keras.Sequential([L.Input((4,)), Live(3, kernel_constraint=kn.FixedMask(mask))])
+        assert not [f for f in kn.audit(model).findings if f.code == "not-saved"]
+
+
+def test_few_layers_are_kept_that_were_made_again(monkeypatch):
+    monkeypatch.setattr(holders, "_MOST_MADE", 2)
+    for bound in (1.0, 2.0, 3.0):
+        kn.audit(keras.Sequential([L.Input((4,)), Live(5, kernel_constraint=kn.MaxNorm(bound))]))
+    assert len(holders._MADE[Live]) == 2
 
 
 @keras.saving.register_keras_serializable("test_saving")

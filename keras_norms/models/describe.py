@@ -37,6 +37,11 @@ def checked_drop_in_of(setting):
     return cls.from_config(setting.get_config())
 
 
+def is_exported(setting):
+    """Whether its class is one that the package exports."""
+    return type(setting) in (CONSTRAINTS | REGULARIZERS).values()
+
+
 def title(setting):
     """How a setting reads in a message."""
     setting = drop_in_of(setting)
@@ -58,7 +63,7 @@ def expression(setting, with_axis=True):
     if setting is None:
         return "None"
     cls = type(setting)
-    if cls not in (CONSTRAINTS | REGULARIZERS).values():
+    if not is_exported(setting):
         return None
     if setting.members != (setting,):
         parts = [expression(drop_in_of(member), with_axis) for member in setting.members]

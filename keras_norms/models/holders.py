@@ -8,6 +8,7 @@ to see that.
 """
 
 import collections
+import hashlib
 import weakref
 
 import keras
@@ -158,8 +159,10 @@ def _comes_back(weight, kind, saved, made_again):
 
 
 # What the variables of a layer have when it is made from its config: making a large one takes a
-# second. By class, and then by config.
+# second. By class, and then by a digest of the config; the oldest go first, because a pruned model
+# has other masks after each step.
 _MADE: weakref.WeakKeyDictionary[type, dict] = weakref.WeakKeyDictionary()
+_MOST_MADE = 64
 
 
 def _settings_made_again(layer):
@@ -171,9 +174,13 @@ def _settings_made_again(layer):
     """
     try:
         config = {k: v for k, v in layer.get_config().items() if k != "name"}
-        key = repr((config, layer.get_build_config()))
+        # Serialized, because a text of a live object need not tell it from another.
+        whole = keras.saving.serialize_keras_object([config, layer.get_build_config()])
+        key = hashlib.sha256(repr(whole).encode()).digest()
         made = _MADE.setdefault(type(layer), {})
         if key not in made:
+            while len(made) >= _MOST_MADE:
+                del made[next(iter(made))]
             made[key] = aside(lambda: _made(layer))
     except Exception:  # a user's class may fail in its own way
         return None

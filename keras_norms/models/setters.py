@@ -7,13 +7,11 @@ compiled step functions are made anew, because those of TensorFlow and JAX hold 
 import numpy as np
 from keras import ops
 
-from keras_norms.constraints import Constraint
 from keras_norms.models.changes import Change, Changes
-from keras_norms.models.describe import title
+from keras_norms.models.describe import is_exported, title
 from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
 from keras_norms.models.loading import needed_to_load
 from keras_norms.models.measures import projected
-from keras_norms.regularizers import Regularizer
 from keras_norms.warning import warn
 
 
@@ -63,10 +61,14 @@ def set_on_weights(contents, given, settings, skipped, kind):
 
 def _try(setting, weight, kind):
     """Refuse what cannot be applied, before anything is changed."""
-    if setting is None or isinstance(setting, (Constraint, Regularizer)):
+    members = getattr(setting, "members", (setting,))
+    if setting is None or all(map(is_exported, members)):
         return  # it checked its parameters when it was made
     try:
-        result = setting(weight.variable)
+        if kind == "constraint":
+            result = projected(setting, weight.variable)
+        else:
+            result = setting(weight.variable)
     except Exception as error:
         # A function of the user's, or a constraint of Keras, fails in its own way on each backend.
         raise ValueError(
