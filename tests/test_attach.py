@@ -1,5 +1,7 @@
 """constrain, regularize and project: on models of every build, and at every time."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -386,3 +388,11 @@ def test_a_warning_points_at_the_call(call):
         call(unknown_layer())
     ours = [warning for warning in caught if warning.category is kn.KerasNormsWarning]
     assert {warning.filename for warning in ours} == {__file__}
+
+
+def test_weights_whose_sum_overflows_are_finite():
+    model = keras.Sequential([L.Input((2,)), L.Dense(1, use_bias=False)])
+    model.set_weights([np.full((2, 1), 3e38, "float32")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kn.KerasNormsWarning)
+        kn.constrain(model, kn.NonNeg())

@@ -426,3 +426,15 @@ def test_a_callback_that_needs_the_weights_says_so(callback):
     callback.set_model(not_built())
     with pytest.raises(ValueError, match=r"Begin the model with `keras\.Input`"):
         callback.on_train_begin()
+
+
+def test_keras_own_constraint_that_does_nothing_is_on_no_bound():
+    """It shrinks feasible groups a little, which is less than half of the growth."""
+    layer = L.Dense(2, kernel_constraint=keras.constraints.MaxNorm(9.0), kernel_initializer="ones")
+    model = keras.Sequential([L.Input((3,)), layer])
+    model.set_weights([np.full((3, 2), 1e-4, "float32"), np.zeros(2, "float32")])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    history = model.fit(
+        np.ones((2, 3)), np.ones((2, 2)), callbacks=[kn.NormHistory()], verbose=0
+    ).history
+    assert history[f"on_bound/{layer.kernel.path}"] == [0.0]

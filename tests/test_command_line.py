@@ -122,7 +122,10 @@ def test_the_settings_that_a_file_holds_are_audited(saved, tmp_path, capsys):
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "a") as target:
         target.writestr(MEMBER, source.read(MEMBER))
     assert cli.main(["audit", str(other)]) == 2
-    assert "Its settings cannot be loaded: The settings are of another model" in capsys.readouterr().err
+    assert (
+        "Its settings cannot be loaded: The settings are of another model"
+        in capsys.readouterr().err
+    )
 
 
 def unsafe(path):

@@ -270,3 +270,45 @@ def test_numbers_of_the_users_own_stay(tmp_path):
     kn.load_settings(other, tmp_path / "settings.json")
     assert other.of_block_1.kernel.constraint == kn.MaxNorm(1.0)
     assert other.of_block_2.kernel.constraint is None
+
+
+def test_a_file_that_cannot_be_written_to_its_end_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "settings.json"
+    model = constrained("sequential")
+    kn.save_settings(model, path)
+    before = path.read_text("utf-8")
+
+    def half(self, text, encoding):
+        with self.open("w", encoding=encoding) as file:
+            file.write(text[: len(text) // 2])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", half)
+    with pytest.raises(OSError, match="No space left"):
+        kn.save_settings(model, path)
+    monkeypatch.undo()
+    assert path.read_text("utf-8") == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class Twins(keras.Model):
+    """Two layers of one name, and so two weights of one path."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.first, self.second = (L.Dense(3, use_bias=False, name="dense") for _ in range(2))
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+def test_weights_of_one_name_come_back_on_a_model_of_another_name(tmp_path):
+    model, other = Twins(name="one"), Twins(name="two")
+    for each in (model, other):
+        each(np.ones((1, 3)))
+    model.second.kernel.constraint = kn.MaxNorm(1.0)
+    kn.save_settings(model, tmp_path / "settings.json")
+    kn.load_settings(other, tmp_path / "settings.json")
+    assert (other.first.kernel.constraint, other.second.kernel.constraint) == (
+        *(None, kn.MaxNorm(1.0)),
+    )

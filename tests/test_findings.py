@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from older_keras import REFUSES_THE_WRONG_KIND, TAKES_NO_FUNCTION, fails_before
+from test_own_classes import Remembers
 from traps import REBUILT, TRAPS, cell, conv, dense, fitted, model_of, theirs
 from whole_models import BUILDERS, L, batch, fit, kernels
 
@@ -438,3 +439,20 @@ def test_a_shared_layer_is_there_once():
     model = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
     layers = [layer for layer, _ in contents_of(model).layers]
     assert len(layers) == len({id(layer) for layer in layers})
+
+
+def test_a_penalty_is_not_moved_over_another_one():
+    inner = L.Dense(2, activity_regularizer=kn.L2(0.1))
+    outer = L.TimeDistributed(inner, activity_regularizer=kn.L1(0.3))
+    model = keras.Sequential([L.Input((3, 2)), outer])
+    (finding,) = kn.audit(model).findings
+    exec(finding.fix, {"model": model})
+    assert (inner.activity_regularizer, outer.activity_regularizer) == (None, kn.L1(0.3))
+
+
+def test_a_fix_names_a_layer_whose_name_has_a_quote():
+    layer = L.Conv2D(4, 3, name='a"b', kernel_constraint=Remembers(9.0))
+    model = keras.Sequential([L.Input((8, 8, 3)), layer])
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert model.layers[0].kernel.constraint.axis == (0, 1, 2)

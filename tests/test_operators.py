@@ -6,6 +6,7 @@ import pytest
 from older_keras import WARNS_OF_ITSELF, fails_before
 
 import keras_norms as kn
+from keras_norms.models import operators
 
 L = keras.layers
 CASES = {
@@ -132,3 +133,12 @@ def test_history_records_the_largest_singular_value_and_the_bound():
     found = history.history["singular_value/net/head/kernel"][-1]
     assert exact * (1 - 1e-6) <= found <= 1.001 * exact
     assert history.history["on_bound/net/head/kernel"] == [1.0]
+
+
+def test_the_bound_is_of_all_frequencies_however_many_are_looked_at_together(monkeypatch):
+    layer = L.Conv2D(3, 3, use_bias=False)
+    layer.build((None, 9, 9, 2))
+    bound = kn.conv_spectral_bound(layer)
+    for entries in (1, 60):
+        monkeypatch.setattr(operators, "_ENTRIES_AT_ONCE", entries)
+        assert kn.conv_spectral_bound(layer) == pytest.approx(bound, rel=1e-12)

@@ -197,7 +197,7 @@ class NotScalar(Regularizer):
 @pytest.mark.parametrize("wrong", [Raises(), Constraint(), kn.Chain(Raises(), kn.NonNeg())])
 def test_a_constraint_that_cannot_be_applied_changes_nothing(wrong):
     model = convolution(kn.NonNeg())
-    with pytest.raises(ValueError, match="cannot be applied to .*kernel"):
+    with pytest.raises(ValueError, match=r"cannot be applied to .*kernel"):
         kn.constrain(model, wrong, axis="own")
     assert model.layers[0].kernel.constraint == kn.NonNeg()
 

@@ -370,3 +370,16 @@ def test_an_array_in_a_config_is_compared(scale, saved):
     attribute = model.layers[0].kernel_constraint
     assert same(attribute, model.layers[0].kernel.constraint) == saved
     kn.audit(model)
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class BrokenConfig(L.Dense):
+    def get_config(self):
+        raise KeyError("units")
+
+
+def test_a_config_that_fails_in_its_own_way_is_a_model_that_cannot_be_told():
+    model = keras.Sequential([L.Input((4,)), BrokenConfig(3)])
+    changes = kn.constrain(model, kn.MaxNorm(BOUND))
+    assert [change.saved for change in changes] == [None]
+    assert model.layers[0].kernel_constraint == kn.MaxNorm(BOUND)

@@ -131,3 +131,15 @@ def test_early_stopping_restores_weights_that_fit_the_mask(is_first):
         model.fit(*data(), epochs=4, callbacks=callbacks, verbose=0)
     assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.75, abs=1e-3)
     assert not kn.audit(model).findings
+
+
+def test_one_schedule_prunes_two_models():
+    schedule = kn.SparsitySchedule(0.5, 0, 0)
+    for model in (network(), network()):
+        model.fit(*data(), epochs=1, callbacks=[schedule], verbose=0)
+        assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_schedule_that_falls_warns_too_if_it_is_cut_short():
+    with pytest.warns(kn.KerasNormsWarning, match="ended with epoch 0 at a sparsity of 0.8"):
+        network().fit(*data(), epochs=1, callbacks=[kn.SparsitySchedule(0.5, 0, 2, 0.8)], verbose=0)

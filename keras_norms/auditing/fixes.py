@@ -65,10 +65,14 @@ def where_expression(weight):
     if weight.has_twin:
         return f"lambda layer, variable: variable is {any_variable_expression(weight)}"
     if not weight.enclosing:
-        return f'r"^{re.escape(weight.path)}$"'
+        return _literal(f"^{re.escape(weight.path)}$")
     model = f"{weight.enclosing[0].name}/"
     own = weight.path.removeprefix(model)
-    return f'r"^({re.escape(model)})?{re.escape(own)}$"'
+    return _literal(f"^({re.escape(model)})?{re.escape(own)}$")
+
+
+def _literal(pattern):
+    return repr(pattern) if '"' in pattern else f'r"{pattern}"'
 
 
 def _held_expression(kind, weight, setting):

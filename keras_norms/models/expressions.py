@@ -1,6 +1,7 @@
 """Expressions: Python that leads from `model` to a layer or a weight, by public names only."""
 
 import collections
+import json
 
 import keras
 
@@ -40,7 +41,7 @@ def _by_layer_name(parent):
     if isinstance(parent, keras.Model):
         first = {each.name: each for each in reversed(parent.layers)}
         for name, each in first.items():
-            yield id(each), f'.get_layer("{name}")'
+            yield id(each), f".get_layer({json.dumps(name)})"
 
 
 def _by_attribute(parent):

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import shutil
+import uuid
 import zipfile
 from typing import Any
 
@@ -177,7 +178,7 @@ def _replace(filepath, write):
         raise FileNotFoundError(
             f"The folder of `filepath` must exist. Received: filepath={str(filepath)!r}"
         )
-    part = filepath.with_name(f"{filepath.name}.part")
+    part = filepath.with_name(f"{filepath.name}.{uuid.uuid4().hex}")
     try:
         write(part)
         os.replace(part, filepath)
@@ -256,7 +257,7 @@ def _below_model(paths):
 
 def _without_numbers(paths):
     """Paths without the numbers that Keras adds to names."""
-    return [re.sub(r"_\d+(?=/|:|$)|:\d+$", "", path) for path in paths]
+    return [re.sub(r"_\d+(?=/|:|$)", "", path) for path in paths]
 
 
 def _is_elsewhere(name, ours, theirs):
