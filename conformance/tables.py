@@ -118,8 +118,8 @@ def proof(ours):
     controls = max(len(report["controls"]) for report in ours.values())
     return (
         f"Golden cases, which have exact results, that pass: {', '.join(passed)}. The others fail "
-        "because of a mistake in Keras or in a backend, and are listed. We also broke the code and "
-        f"the test programs on purpose in {controls} ways; the suite noticed each.\n"
+        f"because of a mistake in Keras or in a backend, and are listed. We put {controls} deliberate "
+        "bugs into the code and the tests; the suite noticed each.\n"
     )
 
 

@@ -5,7 +5,7 @@ import warnings
 
 
 class KerasNormsWarning(UserWarning):
-    """A setting that does not do all that it seems to do: weights left out, or settings lost.
+    """Some weights were left out, or a setting will not be saved, or does less than it seems to.
 
     Example:
     >>> import warnings, keras_norms as kn

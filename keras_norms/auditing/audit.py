@@ -127,7 +127,7 @@ def audit(
     saving: bool = False,
     spectra: bool = False,
 ) -> Audit:
-    """Look at every weight, constraint and penalty of a model, and say what is not as it looks.
+    """Look at every weight, constraint and penalty of a model, and report what does not work.
 
     Nothing is changed, and nothing is trained. An error means that the model does not train, or
     that a constraint or penalty does not do what you asked for, such as a norm over the wrong

@@ -42,8 +42,8 @@ def dropped_activity_penalty(contents):
                 "error",
                 activity_path(layer),
                 f"{type(wrapper).__name__} runs this layer step by step, and `fit` "
-                f"{'fails at' if isinstance(wrapper, layers.RNN) else 'loses'} its penalty; on "
-                f"{wrapper.name} itself, if the outputs are the same, it counts",
+                f"{'fails at' if isinstance(wrapper, layers.RNN) else 'loses'} its penalty; if "
+                f"{wrapper.name} has the same outputs, Keras counts a penalty there",
                 _move_penalty(contents.model, layer, wrapper),
             )
         elif layer is contents.model and HAS_STATELESS_TRAINER:
@@ -193,7 +193,7 @@ def wrong_kind_of_activity(contents):
                 "error",
                 activity_path(layer),
                 f"{title(layer.activity_regularizer)} is a constraint, and is set as "
-                "activity_regularizer; Keras would call it all the same",
+                "activity_regularizer; Keras would add its result to the loss",
                 f"{this}.activity_regularizer = None; {_NEW_STEPS}" if this else _MAKE_ANEW,
             )
 

@@ -180,8 +180,8 @@ def wrong_kind(weight):
                 "wrong-kind",
                 "error",
                 weight.path,
-                f"{title(setting)} is a {other}, and is set as {kind}; Keras would call it all "
-                "the same",
+                f"{title(setting)} is a {other}, and is set as {kind}; Keras would call it without "
+                "an error",
                 call_as_it_is(kind, weight, None),
             )
 
