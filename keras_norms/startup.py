@@ -26,7 +26,7 @@ def choose_backend():
         if asked not in (*BACKENDS, "numpy", "openvino"):
             return f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}. Received: {asked}"
         if not is_installed(asked):
-            return f"KERAS_BACKEND is {asked}, which is not installed: pip install {asked}"
+            return f"The backend {asked} is not installed: pip install {asked}"
         if asked == "numpy" and not is_installed("jax"):
             return "KERAS_BACKEND is numpy, for which Keras needs JAX: pip install jax"
         return None

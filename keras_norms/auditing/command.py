@@ -22,6 +22,9 @@ def run(options):
     """
     sys.path.insert(0, "")  # a module in the current folder, as Python itself would find it
     for name in options.imports:
+        if name.endswith(".py"):
+            print(f"--import takes a module, so {name[:-3]}. Received: {name}", file=sys.stderr)
+            return 2
         try:
             importlib.import_module(name)
         except (Exception, SystemExit) as error:  # whatever the user's module does

@@ -38,7 +38,7 @@ class Chain(Several, Constraint):
     The group of a chain is the smallest that holds a group of each member.
 
     Args:
-        *constraints: Two or more constraints, or what `get` takes.
+        *constraints: Two or more constraints of keras_norms, or their names, classes or configs.
 
     Raises:
         ValueError: If there are fewer than two, or a name is unknown.

@@ -7,7 +7,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_norms.config import fraction, nonnegative, parameter
+from keras_norms.config import limit, nonnegative, parameter
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2, l2_or_one
@@ -111,7 +111,7 @@ class Hoyer(Regularizer):
 
 
 def _rate(name, value):
-    value = fraction(name, value)
+    value = limit(name, value)
     if not 0 < value < 1:
         raise ValueError(f"`{name}` must be in (0, 1). Received: {name}={value!r}")
     return value

@@ -28,6 +28,11 @@ def run(name, console, words="", shapes=None):
         shapes: The shapes of the weights, a list of tuples; None for those of the laws.
     """
     package, _, attribute = name.partition(":")
+    if package.endswith(".py"):
+        right = f"{package[:-3]}:{attribute}"
+        said = f"The part before the colon is a module, so {right}. Received: {name}"
+        console.print(said, markup=False)
+        return USAGE
     try:
         asked = []
         for target in _objects(getattr(importlib.import_module(package), attribute)):
