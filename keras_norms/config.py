@@ -73,8 +73,8 @@ def _as_before_json(value, kind):
     """What a field without a check, which is a user's own, held when its config was made."""
     if isinstance(value, list):
         return tuple(value)
-    if value in ("inf", "-inf") and kind in (float, "float"):
-        return float(value)
+    if kind in (float, "float") and isinstance(value, str):
+        return float(value)  # infinity, for which JSON has no number
     return value
 
 

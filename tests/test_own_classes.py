@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -125,6 +126,7 @@ class Fields(Constraint):
 
     axis: int = 0
     high: float = 1.0
+    table: Any = None
 
     def compute_projection(self, w, axes):
         return ops.minimum(w, self.high)
@@ -147,6 +149,7 @@ def test_fields_without_a_check_come_back_as_they_were(tmp_path):
     assert len({layer.kernel.constraint, Fields((0, 1, 2), math.inf)}) == 1
     w = np.ones((3, 2), "float32")
     config_survives(Fields(), w)
+    assert Fields(table=w).table is w
     with pytest.raises(AssertionError, match=r"axis=\(0, 1\)"):
         config_survives(Listed(), w)
 

@@ -269,7 +269,8 @@ def _on_data(contents, x, y):
     states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
     for layer, _ in contents.layers:
         # Those of a recurrent layer, which Keras does not list among the variables.
-        states += [s for s in keras.tree.flatten(getattr(layer, "states", ())) if s is not None]
+        held = keras.tree.flatten(getattr(layer, "states", ()))
+        states += [each for each in held if isinstance(each, keras.Variable)]
     before = [ops.copy(state.value) for state in states]
     paths = {penalty.path for penalty in penalties_of(contents)}
     loss = None
