@@ -13,7 +13,7 @@ from older_keras import CANNOT_BE_TRACED, WARNS_OF_A_CACHE, fails_before
 
 import keras_norms as kn
 from keras_norms.numerics.norms import l2
-from keras_norms.numerics.sums import rounding, total
+from keras_norms.numerics.summation import rounding, total
 from keras_norms.testing.backends import compiled, gradient
 
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}

@@ -46,7 +46,7 @@ def test_a_run_without_tests_finds_no_bug(monkeypatch):
 
 
 def test_the_copy_is_changed_and_the_project_is_not(tmp_path, monkeypatch):
-    module = "keras_norms/numerics/sums.py"
+    module = "keras_norms/numerics/summation.py"
     before = (ROOT / module).read_text("utf-8")
     seen = []
 

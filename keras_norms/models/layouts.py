@@ -17,7 +17,7 @@ from keras_norms.keras_internals import (
     held_variable,
     is_from_keras,
 )
-from keras_norms.models.others import layouts_of_class
+from keras_norms.models.layouts_elsewhere import layouts_of_class
 from keras_norms.numerics.groups import axes_of_layout
 
 _SPACE = {1: "x", 2: "y x", 3: "z y x"}

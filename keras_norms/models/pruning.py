@@ -179,7 +179,7 @@ def _by_shapes(shapes, total):
     dense: set[int] = set()
     while len(dense) < len(shapes):
         sparse = [i for i in range(len(shapes)) if i not in dense]
-        left = max(total - sum(sizes[i] for i in dense), 0)
+        left = total - sum(sizes[i] for i in dense)
         scale = left / max(sum(sum(shapes[i]) for i in sparse), 1)
         full = {i for i in sparse if scale * sum(shapes[i]) > sizes[i]}
         if not full:

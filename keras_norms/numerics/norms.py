@@ -6,7 +6,7 @@ Results keep the reduced axes with length 1, so that they broadcast against the 
 from keras import ops
 
 from keras_norms.numerics.entries import magnitude, replaced, root, up_to
-from keras_norms.numerics.sums import total
+from keras_norms.numerics.summation import total
 
 
 def l2(w, axes):

@@ -16,7 +16,7 @@ from keras_norms.numerics.loops import choose, repeat_while
 from keras_norms.numerics.norms import l2_or_one
 from keras_norms.numerics.precision import EPS
 from keras_norms.numerics.spectra import gram, spectral_bound
-from keras_norms.numerics.sums import rounding
+from keras_norms.numerics.summation import rounding
 
 # Each polynomial is the best one for the interval that the one before maps to, from singular
 # values in [1e-3, 1] on. The third comes four times, for the sake of smaller ones. Together they

@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_norms.numerics.entries import at_least, clip, positive_part, replaced, root, up_to
 from keras_norms.numerics.norms import has_single_entries, l2_or_one, l2_or_one_and_zeros
-from keras_norms.numerics.sums import rounding, total
+from keras_norms.numerics.summation import rounding, total
 
 
 def onto_l2_ball(w, axes, radius):

@@ -9,7 +9,7 @@ from keras_norms.numerics.loops import repeat_while
 from keras_norms.numerics.polar import polar_factor, sign
 from keras_norms.numerics.projections import onto_l2_ball
 from keras_norms.numerics.spectra import spectral_bound
-from keras_norms.numerics.sums import rounding
+from keras_norms.numerics.summation import rounding
 
 # What a projection promises: singular values above their bound by no more than this part of it.
 CLIP_EXCESS = 1e-5

@@ -16,7 +16,7 @@ from keras_norms.numerics.entries import positive_part
 from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.loops import repeat_while
 from keras_norms.numerics.projections import power_of_two_near
-from keras_norms.numerics.sums import rounding, total
+from keras_norms.numerics.summation import rounding, total
 
 # Far more than Newton needs: 5 to 12 steps on random weights, 30 on the worst that we could build.
 _MOST_STEPS = 100

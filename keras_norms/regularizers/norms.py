@@ -6,7 +6,7 @@ from typing import final
 import keras
 
 from keras_norms.numerics.entries import magnitude
-from keras_norms.numerics.sums import total_of_all
+from keras_norms.numerics.summation import total_of_all
 from keras_norms.regularizers.base import Regularizer, factor, times
 
 _registered = keras.saving.register_keras_serializable("keras_norms")

@@ -11,7 +11,7 @@ from keras_norms.config import limit, nonnegative, parameter
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2, l2_or_one
-from keras_norms.numerics.sums import count, mean, total, total_of_all
+from keras_norms.numerics.summation import count, mean, total, total_of_all
 from keras_norms.regularizers.activities import ActivityRegularizer
 from keras_norms.regularizers.base import Regularizer, times
 

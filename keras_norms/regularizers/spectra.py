@@ -12,7 +12,7 @@ from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, as_rows, axis_of
 from keras_norms.numerics.norms import l2_or_one
 from keras_norms.numerics.spectra import gram, smooth_spectral_bound
-from keras_norms.numerics.sums import total_of_all
+from keras_norms.numerics.summation import total_of_all
 from keras_norms.regularizers.base import Regularizer, times
 
 _registered = keras.saving.register_keras_serializable("keras_norms")

@@ -1,4 +1,4 @@
-"""Others: the layouts of layers of well-known packages, none of which is imported.
+"""Layouts elsewhere: those of well-known packages, none of which is imported.
 
 A class is known by its package and its name. The session `third_party` of nox tests the table on
 the packages themselves. What is not here, `register_layout` says.
