@@ -67,7 +67,8 @@ def _per_sample(name, value):
     regularizer = get_one(name, value)
     if getattr(regularizer, "for_activations", False):
         raise ValueError(
-            f"`{name}` must not be for activations itself, as a BatchMean or a sum with one is. "
+            f"`{name}` must be a regularizer of weights, not one of activations, as BatchMean, "
+            "KLSparsity and sums with one of them are. "
             f"Received: {name}={value!r}"
         )
     return regularizer
