@@ -450,6 +450,19 @@ def test_a_penalty_is_not_moved_over_another_one():
     assert (inner.activity_regularizer, outer.activity_regularizer) == (None, kn.L1(0.3))
 
 
+def test_a_fix_tells_a_layer_from_one_in_a_model_of_the_same_name():
+    inner = keras.Sequential([L.Conv1D(3, 2, name="conv")], name="net")
+    outer = L.Conv1D(3, 2, name="conv", kernel_constraint=kn.MaxNorm(9.0))
+    inputs = L.Input((9, 3))
+    model = keras.Model(inputs, inner(outer(inputs)), name="net")
+    paths = [v.path for v in kernels(model).values()]
+    assert len(set(paths)) == 2
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
+    exec(finding.fix, {"model": model, "kn": kn})
+    assert outer.kernel.constraint.axis == (0, 1)
+    assert inner.layers[0].kernel.constraint is None
+
+
 def test_a_fix_names_a_layer_whose_name_has_a_quote():
     layer = L.Conv2D(4, 3, name='a"b', kernel_constraint=Remembers(9.0))
     model = keras.Sequential([L.Input((8, 8, 3)), layer])

@@ -35,7 +35,7 @@ class Weight:
         variable: The `keras.Variable`.
         enclosing: The layers that enclose `layer`, the model first.
         label: Its path. If several weights have the same, the second has ":2" after it, and so on.
-        has_twin: Whether another weight of the model has the same path.
+        has_twin: Whether another weight of the model has the same path, but for the model's name.
     """
 
     layer: Any
@@ -196,14 +196,15 @@ def contents_of(model):
             f"`model.build(input_shape)`. Received: {first.name} ({type(first).__name__}), "
             "which is not built"
         )
-    total = collections.Counter(variable.path for _, _, variable, _ in owners.values())
+    own = {i: v.path.removeprefix(f"{model.name}/") for i, (_, _, v, _) in owners.items()}
+    total = collections.Counter(own.values())
     seen: collections.Counter[str] = collections.Counter()
     weights = []
-    for layer, name, variable, enclosing in owners.values():
+    for i, (layer, name, variable, enclosing) in owners.items():
         path = variable.path
         seen[path] += 1
         label = path if seen[path] == 1 else f"{path}:{seen[path]}"
-        weights.append(Weight(layer, name, variable, enclosing, label, total[path] > 1))
+        weights.append(Weight(layer, name, variable, enclosing, label, total[own[i]] > 1))
     return Contents(tuple(layers), tuple(weights), unbuilt)
 
 
