@@ -326,3 +326,19 @@ def test_a_layout_must_be_words_for_a_layer(arguments):
     cls, words = arguments
     with pytest.raises(TypeError, match="Received: 3"):
         kn.register_layout(cls, **words)
+
+
+def test_what_is_registered_for_a_base_class_reaches_its_subclasses_whenever():
+    class Base(L.Layer):
+        def build(self, shape):
+            self.first, self.second = (self.add_weight(shape=(4, 3)) for _ in range(2))
+
+    class Sub(Base):
+        pass
+
+    kn.register_layout(Sub, first="unit in")
+    kn.register_layout(Base, first="in unit", second="in unit")
+    layer = Sub()
+    layer.build((None, 4))
+    assert kn.unit_axes(layer, "first") == (1,)
+    assert kn.unit_axes(layer, "second") == (0,)

@@ -6,6 +6,8 @@ is guessed from the rank of a weight: for a layer that is not in the table, you 
 says how to register one. No tensors are handled here.
 """
 
+import functools
+import operator
 from typing import Any
 
 import keras
@@ -102,7 +104,7 @@ def register_layout(layer_class: type, **layouts: str) -> None:
                 f'`{name}` must have the word "unit", for the axes that tell units apart, or be '
                 f'"*" if it is elementwise. Received: {layout!r}'
             )
-    _REGISTERED[layer_class] = _of_class(layer_class) | layouts
+    _REGISTERED[layer_class] = _REGISTERED.get(layer_class, {}) | layouts
 
 
 def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
@@ -223,15 +225,17 @@ def name_of(layer, variable):
 
 
 def _of_class(layer_class):
-    """The layouts of a class, or of its nearest base class that has some."""
+    """The layouts of the nearest base class that has some, and those registered for a nearer one.
+
+    A class counts as its own base class.
+    """
+    registered, known = [], None
     for cls in layer_class.__mro__:
-        if cls in _REGISTERED:
-            return _REGISTERED[cls]
-        if is_from_keras(cls) and cls.__name__ in _OF_KERAS:
-            return _OF_KERAS[cls.__name__]
-        if of_others := layouts_of_class(cls):
-            return of_others
-    return {}
+        registered.append(_REGISTERED.get(cls, {}))
+        known = _OF_KERAS.get(cls.__name__) if is_from_keras(cls) else layouts_of_class(cls)
+        if known:
+            break
+    return functools.reduce(operator.or_, reversed(registered), known or {})
 
 
 def _einsum_layout(layer):
