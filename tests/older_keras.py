@@ -24,6 +24,7 @@ REFUSES_THE_WRONG_KIND = "Keras refuses the model itself, so there is nothing to
 WARNS_OF_A_CACHE = "TorchDynamo of PyTorch 2.13 warns of a cache of Keras that it passes over"
 CANNOT_BE_TRACED = "TorchDynamo of PyTorch 2.13 cannot trace the operations of Keras"
 WARNS_OF_ITSELF = "Keras warns that its transposed convolution differs between backends"
+REFUSES_BOTH = "Keras refuses a depthwise convolution with both strides and dilation"
 HAS_NO_SUCH_LAYER = "Keras has no ReversibleEmbedding"
 HOLDS_NO_MODULE = "no config holds a module of PyTorch, so what follows it is lost as well"
 READS_NO_NEWER_FILE = "Keras knows no `quantization_config`, which the file has"
