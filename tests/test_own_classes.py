@@ -61,6 +61,22 @@ class OfKeras(keras.constraints.Constraint):
         return ops.clip(w, -self._bound, self._bound)
 
 
+class NoConfig(keras.constraints.Constraint):
+    def get_config(self):
+        raise KeyError("which is not saved")
+
+
+@registered
+class HoldsAnother(keras.constraints.Constraint):
+    """An argument that Keras cannot compare is not called lost."""
+
+    def __init__(self, inner=None):
+        self.inner = inner or NoConfig()
+
+    def __call__(self, w):
+        return self.inner(w)
+
+
 class Unregistered(Remembers):
     pass
 
@@ -91,7 +107,9 @@ def test_what_a_config_lacks_is_found(setting, saving):
 
 
 @pytest.mark.parametrize("saving", [False, True])
-@pytest.mark.parametrize("setting", [Remembers(5.0), HalfRemembers(), OfKeras(), TakesNothing()])
+@pytest.mark.parametrize(
+    "setting", [Remembers(5.0), HalfRemembers(), OfKeras(), TakesNothing(), HoldsAnother()]
+)
 def test_what_is_loaded_as_it_was_is_no_finding(setting, saving):
     assert not not_saved(convolution(setting), saving)
 

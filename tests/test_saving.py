@@ -11,7 +11,7 @@ from whole_models import BUILDERS, L, quietly
 
 import keras_norms as kn
 from keras_norms.models import holders, selection, weights
-from keras_norms.models.holders import same
+from keras_norms.models.loading import same
 
 BOUND = 0.5
 

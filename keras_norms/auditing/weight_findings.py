@@ -12,7 +12,8 @@ from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import variable_expression
-from keras_norms.models.holders import said_by_layer, same
+from keras_norms.models.holders import said_by_layer
+from keras_norms.models.loading import same
 from keras_norms.models.selection import register_call
 from keras_norms.numerics.groups import axes_of_layout
 from keras_norms.numerics.precision import EPS

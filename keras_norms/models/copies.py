@@ -6,8 +6,7 @@ import tempfile
 import keras
 
 from keras_norms.keras_internals import is_from_keras
-from keras_norms.models.holders import same
-from keras_norms.models.loading import needed_to_load
+from keras_norms.models.loading import needed_to_load, same
 from keras_norms.models.weights import contents_of
 
 _KINDS = ("constraint", "regularizer")

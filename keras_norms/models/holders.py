@@ -14,7 +14,7 @@ import weakref
 import keras
 
 from keras_norms.keras_internals import aside, is_from_keras, models_with
-from keras_norms.models.loading import needed_to_load
+from keras_norms.models.loading import needed_to_load, same
 
 
 def apply_settings(weights, settings, kind):
@@ -225,15 +225,3 @@ def said_by_layer(weight, kind):
         if setting is not None:
             return layer, attribute, setting
     return None
-
-
-def same(one, other):
-    """Whether two settings are the same: Keras' own are equal only if they are one object."""
-    if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
-        return one is other or one == other
-    try:
-        # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
-        configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
-    except NotImplementedError:  # they have no config
-        return one == other
-    return configs[0] == configs[1]

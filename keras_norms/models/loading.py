@@ -1,4 +1,4 @@
-"""Loading: what a setting lacks for Keras to load it as it was saved."""
+"""Loading: whether a loaded setting is the one that was saved, and what it lacks to be."""
 
 import warnings
 
@@ -39,9 +39,21 @@ def _is_kept(name, setting, loaded):
     if held is None:
         return True
     before, after = getattr(setting, held), getattr(loaded, held, None)
-    if hasattr(before, "get_config"):
-        before, after = (keras.saving.serialize_keras_object(each) for each in (before, after))
     try:
+        if hasattr(before, "get_config"):
+            return same(before, after)
         return bool(np.array_equal(before, after))  # in a config, a tuple is a list
     except Exception:  # whatever a user's object raises if it is compared
         return True
+
+
+def same(one, other):
+    """Whether two settings are the same: Keras' own are equal only if they are one object."""
+    if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
+        return one is other or one == other
+    try:
+        # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
+        configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
+    except NotImplementedError:  # they have no config
+        return one == other
+    return configs[0] == configs[1]

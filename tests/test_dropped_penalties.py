@@ -1,0 +1,126 @@
+"""Activity penalties that Keras loses: `fit` is asked whether it does, and the audit must agree."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+from traps import TRAPS, cell, model_of
+from whole_models import BUILDERS, L, batch
+
+import keras_norms as kn
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+
+
+def test_the_penalty_of_the_outermost_model():
+    """Whether it is lost is asked of `fit`; the finding must say the same."""
+    model = BUILDERS["subclassed"]()
+    model.activity_regularizer = kn.L2(1.0)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x, y = batch(model)
+    outputs = model.predict(x, verbose=0)
+    data = ((outputs - y) ** 2).mean()
+    lost = abs(model.fit(x, y, batch_size=8, verbose=0).history["loss"][0] / data - 1) < 1e-4
+    dropped = [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+    assert bool(dropped) == lost
+    for finding in dropped:
+        names = {"model": model, "kn": kn, "keras": keras}
+        exec(finding.fix, names)
+        model = names["model"]
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        loss = model.fit(x, y, batch_size=8, verbose=0).history["loss"][0]
+        size = 8 if DIVIDES_ACTIVITY_PENALTIES else 1
+        assert loss == pytest.approx(data + (outputs**2).sum() / size, rel=1e-5)
+        assert not [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+
+
+def shared_layer():
+    """Calls one layer twice, each time on ones."""
+    ones = {"kernel_initializer": "identity", "use_bias": False}
+    return L.Dense(3, activity_regularizer=kn.L2(1.0), name="shared", **ones)
+
+
+def chained():
+    inputs, layer = L.Input((3,)), shared_layer()
+    return keras.Model(inputs, layer(layer(inputs)))
+
+
+def siamese():
+    tower = keras.Sequential([L.Input((3,)), shared_layer()], name="tower")
+    inputs = L.Input((3,))
+    return keras.Model(inputs, L.Average()([tower(inputs), tower(inputs)]))
+
+
+def called_inside():
+    """The outermost model calls the model once that calls the layer twice."""
+    inputs = L.Input((3,))
+    return keras.Model(inputs, chained()(inputs))
+
+
+@pytest.mark.parametrize("make", [chained, siamese, called_inside])
+def test_the_penalty_of_a_layer_that_is_called_twice(make):
+    """Whether one of the two is lost is asked of `fit`; the finding must say the same."""
+
+    def loss(model):
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        ones = np.ones((4, 3), "float32")
+        return model.fit(ones, ones, verbose=0).history["loss"][0]
+
+    model = make()
+    of_each = 3.0 if DIVIDES_ACTIVITY_PENALTIES else 12.0
+    lost = loss(model) < 1.5 * of_each
+    dropped = [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+    assert bool(dropped) == lost
+    assert not (lost and make is called_inside)
+    for finding in dropped:
+        names = {"model": model, "keras": keras}
+        exec(finding.fix, names)
+        assert loss(names["model"]) == pytest.approx(2 * of_each)
+        assert not kn.audit(names["model"]).findings
+
+
+def test_dropped_penalties_are_really_dropped_and_then_not():
+    model = TRAPS["activity-dropped"][1]()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    x = np.ones((4, 3, 2), "float32")
+    y = model.predict(x, verbose=0)
+    assert model.fit(x, y, verbose=0).history["loss"][0] < 1e-12
+    assert model.evaluate(x, y, verbose=0) < 1e-12
+    exec(kn.audit(model).findings[0].fix, {"model": model})
+    size = 4 if DIVIDES_ACTIVITY_PENALTIES else 1
+    expected = 0.1 * (y.astype("float64") ** 2).sum() / size
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+def test_the_penalty_of_a_cell_is_never_lost_silently(unroll):
+    """In a loop that is not unrolled, `fit` fails at it on JAX and TensorFlow."""
+    model = cell(penalty=kn.L2(1e6), unroll=unroll)
+    found = kn.audit(model).findings
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 3, 2), "float32"), np.ones((4, 2), "float32")
+    loss = None
+    with contextlib.nullcontext() if unroll else contextlib.suppress(Exception):
+        (loss,) = model.fit(x, y, verbose=0).history["loss"]
+    if loss is not None:
+        assert loss > 100
+    assert [f.code for f in found] == ([] if loss is not None else ["activity-dropped"])
+
+
+def test_a_penalty_deep_inside_is_not_moved_to_other_outputs():
+    inner = keras.Sequential([L.Dense(3, activity_regularizer=kn.L2(0.1)), L.Dense(2)])
+    model = model_of(L.TimeDistributed(inner), shape=(3, 2))
+    (finding,) = kn.audit(model).findings
+    exec(finding.fix, {"model": model})
+    assert kn.audit(model).findings == ()
+    assert model.layers[0].activity_regularizer is None
+
+
+def test_a_penalty_is_not_moved_over_another_one():
+    inner = L.Dense(2, activity_regularizer=kn.L2(0.1))
+    outer = L.TimeDistributed(inner, activity_regularizer=kn.L1(0.3))
+    model = keras.Sequential([L.Input((3, 2)), outer])
+    (finding,) = kn.audit(model).findings
+    exec(finding.fix, {"model": model})
+    assert (inner.activity_regularizer, outer.activity_regularizer) == (None, kn.L1(0.3))
