@@ -131,6 +131,19 @@ def whole(low, high=None):
     return check
 
 
+def one_of(*words):
+    """The check of a parameter that is one of some words."""
+    *some, last = (f'"{word}"' for word in words)
+
+    def check(name, value):
+        if not isinstance(value, str) or value not in words:
+            expected = f"{', '.join(some)} or {last}"
+            raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
+        return value
+
+    return check
+
+
 def limit(name, value):
     """`value` as a Python number, which may be infinite."""
     if isinstance(value, str) and value in ("inf", "-inf"):  # as `get_config` writes it

@@ -64,6 +64,7 @@ ORDER = [
     "models.planning",
     "models.loading",
     "models.holders",
+    "models.saving",
     "models.penalties",
     "models.measures",
     "models.averages",

@@ -30,6 +30,8 @@ def test_several_outputs_and_nothing_moves():
     start = [np.array(keras.ops.convert_to_numpy(v)) for v in moving]
     assert all(state.any() for state in start[-2:])
     loss = kn.audit(model, x, y).loss
+    made = [variable for metric in model.metrics for variable in metric.variables]
+    assert not any(keras.ops.convert_to_numpy(variable).any() for variable in made)
     for before, variable in zip(start, moving, strict=True):
         np.testing.assert_array_equal(before, keras.ops.convert_to_numpy(variable))
     outputs = {k: keras.ops.convert_to_numpy(v) for k, v in model(x).items()}

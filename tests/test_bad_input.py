@@ -225,11 +225,27 @@ def test_lists_of_integers_are_penalised_as_arrays_are():
         kn.L2()(["a"])
 
 
+def built_dense():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    return layer
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: kn.FixedMask([0.5, 1.0]), r"Received: mask=\[0.5, 1.0\] of dtype float64"),
         (lambda: kn.MaxSpectralNorm(1.0, ["clip"]), r"Received: mode=\['clip'\]"),
+        (lambda: kn.OrthogonalRegularizer(1.0, np.ones(2)), r"Received: mode=\[1. 1.\]"),
+        (
+            lambda: kn.SoftOrthogonalRegularizer(1.0, np.ones(2)),
+            '"coherence", "so", "dso" or "mc". Received: mode=array',
+        ),
+        (lambda: kn.prune(built_dense(), 0.5, np.ones(2)), "Received: distribution=array"),
+        (
+            lambda: kn.constrain(built_dense(), kn.MaxNorm(), unknown=np.ones(2)),
+            "Received: unknown=array",
+        ),
     ],
 )
 def test_what_was_received_is_quoted(make, message):

@@ -126,6 +126,15 @@ def test_audit_shows_the_spectrum_of_kernels_and_of_convolutions():
     assert not kn.audit(model).weights[0].columns
 
 
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_kernel_of_no_channels_has_norm_zero(strides):
+    conv = L.Conv2D(3, 2, strides=strides)
+    model = keras.Sequential([L.Input((4, 4, 0)), conv])
+    assert kn.conv_spectral_bound(conv) == 0
+    (report,) = kn.audit(model, spectra=True).weights
+    assert report.columns == {"largest singular value": 0, "operator norm": 0}
+
+
 def test_history_records_the_largest_singular_value_and_the_bound():
     layer = L.Dense(6, kernel_constraint=kn.MaxSpectralNorm(0.5), name="head")
     model = keras.Sequential([L.Input((4,)), layer], name="net")

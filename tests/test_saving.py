@@ -10,7 +10,7 @@ from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, quietly
 
 import keras_norms as kn
-from keras_norms.models import holders, selection, weights
+from keras_norms.models import saving, selection, weights
 from keras_norms.models.loading import same
 
 BOUND = 0.5
@@ -160,10 +160,10 @@ def test_layers_are_told_apart_by_what_their_configs_hold():
 
 
 def test_few_layers_are_kept_that_were_made_again(monkeypatch):
-    monkeypatch.setattr(holders, "_MOST_MADE", 2)
+    monkeypatch.setattr(saving, "_MOST_MADE", 2)
     for bound in (1.0, 2.0, 3.0):
         kn.audit(keras.Sequential([L.Input((4,)), Live(5, kernel_constraint=kn.MaxNorm(bound))]))
-    assert len(holders._MADE[Live]) == 2
+    assert len(saving._MADE[Live]) == 2
 
 
 @keras.saving.register_keras_serializable("test_saving")

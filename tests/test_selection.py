@@ -200,8 +200,8 @@ def test_a_pattern_that_matches_biases_too():
     assert str(changes).splitlines() == [
         f"{name}/kernel (3, 3, 2, 4): MaxNorm(max_value=0.1, axis=(0, 1, 2), ord=2), "
         'from its layout "y x in unit"',
-        f"left out: {name}/bias (4,): it has one number per unit, hence no norm per unit; limit "
-        'its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
+        f"left out: {name}/bias (4,): it has one number per unit, so each group would be a single "
+        'entry; limit its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
     ]
 
 

@@ -272,6 +272,7 @@ def _on_data(contents, x, y):
         held = keras.tree.flatten(getattr(layer, "states", ()))
         states += [each for each in held if isinstance(each, keras.Variable)]
     before = [ops.copy(state.value) for state in states]
+    ids = {id(state) for state in states}
     paths = {penalty.path for penalty in penalties_of(contents)}
     loss = None
     try:
@@ -294,4 +295,7 @@ def _on_data(contents, x, y):
     finally:
         for state, value in zip(states, before, strict=True):
             state.assign(value)
+        for metric in getattr(model, "metrics", []):
+            if not ids.issuperset(map(id, metric.variables)):  # made by the loss of this batch
+                metric.reset_state()
     return activities, loss

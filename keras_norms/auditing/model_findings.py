@@ -15,10 +15,11 @@ from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import layer_expression
-from keras_norms.models.holders import said_by_layer, saved_settings
+from keras_norms.models.holders import said_by_layer
 from keras_norms.models.loading import needed_to_load, same
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.penalties import activity_path, is_constraint
+from keras_norms.models.saving import saved_settings
 
 _MAKE_ANEW = "# no public name leads to the layer: make it anew without activity_regularizer"
 _NEW_STEPS = "model.train_function = model.test_function = None"

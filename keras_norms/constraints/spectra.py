@@ -9,7 +9,7 @@ from typing import final
 
 import keras
 
-from keras_norms.config import parameter, positive
+from keras_norms.config import one_of, parameter, positive
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import l2
@@ -23,12 +23,6 @@ from keras_norms.numerics.spectral_sets import (
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
 _INTO_BALL = {"clip": onto_spectral_ball, "scale": scaled_into_spectral_ball}
-
-
-def _mode(name, value):
-    if not isinstance(value, str) or value not in _INTO_BALL:
-        raise ValueError(f'`{name}` must be "clip" or "scale". Received: {name}={value!r}')
-    return value
 
 
 class _Spectral(Constraint):
@@ -95,7 +89,7 @@ class MaxSpectralNorm(_Spectral):
     """
 
     max_value: float = parameter(positive, 1)
-    mode: str = parameter(_mode, "clip")
+    mode: str = parameter(one_of(*_INTO_BALL), "clip")
     axis: Axis = parameter(axis_of, 0)
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_norms.config import one_of
 from keras_norms.constraints import Constraint
 from keras_norms.constraints import get as get_constraint
 from keras_norms.models.averages import project_averages
@@ -80,7 +81,7 @@ def constrain(
         from its layout "y x in unit"
     digits/head/kernel (5408, 10): MaxNorm(max_value=1.0, axis=0, ord=2)
     """
-    _check_axis(axis)
+    one_of("unit", "own")("axis", axis)
     _check_order(model, constraint)
     constraint = get_constraint(constraint)
     if isinstance(constraint, keras.regularizers.Regularizer):
@@ -134,7 +135,7 @@ def regularize(
     >>> print(kn.regularize(model, kn.L2(1e-4)))
     digits/head/kernel (4, 3): L2(l2=0.0001)
     """
-    _check_axis(axis)
+    one_of("unit", "own")("axis", axis)
     _check_order(model, regularizer)
     regularizer = get_regularizer(regularizer)
     if isinstance(regularizer, keras.constraints.Constraint):
@@ -201,11 +202,6 @@ def _check_order(model, setting):
             "The model comes first, then what to set on it. Received: "
             f"{title(model)}, and then {setting.name}"
         )
-
-
-def _check_axis(axis):
-    if not isinstance(axis, str) or axis not in ("unit", "own"):
-        raise ValueError(f'`axis` must be "unit" or "own". Received: axis={axis!r}')
 
 
 def _check_axis_can_change(constraint):

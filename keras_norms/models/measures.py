@@ -60,10 +60,14 @@ def norms_of(w, axes):
 def largest_singular_value(weight):
     """A bound of the largest singular value of the units of a kernel, at most 0.1 % above it.
 
+    It is 0 for a kernel without entries.
+
     Args:
         weight: A `Weight` that has units.
     """
     w = lift(as_tensor(weight.variable))
+    if 0 in tuple(w.shape):
+        return 0.0
     return float(ops.convert_to_numpy(spectral_bound(w, weight.norm_axes)))
 
 

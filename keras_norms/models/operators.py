@@ -122,7 +122,8 @@ def _with_steps_of_one(kernels, layer):
     moved = padded.reshape(len(kernels), *split, *kernels.shape[-2:])
     windows, phases = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
     moved = moved.transpose(0, *windows, *phases, 2 * rank + 1, 2 * rank + 2)
-    return moved.reshape(*moved.shape[: rank + 1], -1, kernels.shape[-1])
+    channels = math.prod(steps) * kernels.shape[-2]  # not -1, which an empty kernel cannot tell
+    return moved.reshape(*moved.shape[: rank + 1], channels, kernels.shape[-1])
 
 
 def _dilated(kernels, axis, dilation):
@@ -143,6 +144,8 @@ def _norm(kernels):
     """
     if not np.isfinite(kernels).all():
         return math.nan
+    if kernels.size == 0:
+        return 0.0
     groups, *sizes, channels, filters = kernels.shape
     moving = sum(size > 1 for size in sizes)
     points = [_points(size, (1 + _EXCESS) ** (1 / max(moving, 1))) for size in sizes]
@@ -158,7 +161,7 @@ def _norm(kernels):
     for i in range(0, len(waves), at_once):
         matrices = np.tensordot(waves[i : i + at_once], taps, (1, 1))
         norms = np.linalg.norm(matrices, 2, axis=(-2, -1))
-        largest = max(largest, float(norms.max(initial=0.0)))
+        largest = max(largest, float(norms.max()))
     excess = [math.cos(math.pi * (k - 1) / (2 * n)) for k, n in zip(sizes, points, strict=True)]
     return largest / math.prod(excess)
 

@@ -1,5 +1,6 @@
 """Planning: what to set on each weight, and what is left out, before anything is changed."""
 
+from keras_norms.config import one_of
 from keras_norms.models.describe import title
 from keras_norms.models.selection import (
     left_out,
@@ -18,8 +19,7 @@ from keras_norms.warning import warn
 
 def planned(contents, setting, where, to_units, unknown, kind="constraint"):
     """Pairs of a weight and its setting, and what is left out, before anything is changed."""
-    if unknown not in ("warn", "raise"):
-        raise ValueError(f'`unknown` must be "warn" or "raise". Received: unknown={unknown!r}')
+    one_of("warn", "raise")("unknown", unknown)
     if setting is None and where is None:
         raise ValueError(
             'Removing needs an explicit `where`, for example `where=""`, which is every weight. '

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from keras import ops
 
-from keras_norms.config import fraction
+from keras_norms.config import fraction, one_of
 from keras_norms.constraints import Chain, FixedMask, Sparse
 from keras_norms.models.changes import Changes
 from keras_norms.models.describe import drop_in_of
@@ -151,11 +151,7 @@ def _beside(weight, sparse):
 
 def check_distribution(distribution):
     """Refuse the name of a distribution that is unknown."""
-    if distribution not in get_args(Distribution):
-        raise ValueError(
-            '`distribution` must be "uniform", "global" or "erk". '
-            f"Received: distribution={distribution!r}"
-        )
+    one_of(*get_args(Distribution))("distribution", distribution)
 
 
 def counts_for(variables, sparsity, distribution):

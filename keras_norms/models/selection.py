@@ -236,7 +236,7 @@ def without_units(weight, needs_units):
         )
     return left_out(
         weight,
-        "it has one number per unit, hence no norm per unit",
+        "it has one number per unit, so each group would be a single entry",
         'limit its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
     )
 

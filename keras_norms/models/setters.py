@@ -9,9 +9,10 @@ from keras import ops
 
 from keras_norms.models.changes import Change, Changes
 from keras_norms.models.describe import is_exported, title
-from keras_norms.models.holders import apply_settings, renew_steps, saved_settings
+from keras_norms.models.holders import apply_settings, renew_steps
 from keras_norms.models.loading import needed_to_load
 from keras_norms.models.measures import projected
+from keras_norms.models.saving import saved_settings
 from keras_norms.warning import warn
 
 

@@ -7,7 +7,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_norms.config import nonnegative, parameter
+from keras_norms.config import nonnegative, one_of, parameter
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, as_rows, axis_of
 from keras_norms.numerics.norms import l2_or_one
@@ -19,7 +19,7 @@ _registered = keras.saving.register_keras_serializable("keras_norms")
 
 
 def _mode(name, value):
-    if value not in ("rows", "columns"):
+    if not isinstance(value, str) or value not in ("rows", "columns"):
         raise ValueError(  # in the words of Keras
             f'Invalid value for argument `{name}`. Expected one of {{"rows", "columns"}}. '
             f"Received: {name}={value}"
@@ -108,13 +108,8 @@ _SOFT_MODES = {"so": "frobenius", "dso": "double", "mc": "coherence"}
 
 
 def _soft_mode(name, value):
-    mode = _SOFT_MODES.get(value, value) if isinstance(value, str) else value
-    if mode not in _SOFT_MODES.values():
-        raise ValueError(
-            f'`{name}` must be "frobenius", "double" or "coherence" ("so", "dso" or "mc"). '
-            f"Received: {name}={value!r}"
-        )
-    return mode
+    value = one_of(*_SOFT_MODES.values(), *_SOFT_MODES)(name, value)
+    return _SOFT_MODES.get(value, value)
 
 
 @_registered
