@@ -11,10 +11,12 @@ if _problem is None:
     from keras_norms.auditing.finding import Finding
     from keras_norms.constraints import *  # noqa: F403
     from keras_norms.models.attach import constrain, project, regularize
-    from keras_norms.models.callbacks import FactorSchedule, NormHistory, ProjectWeights
+    from keras_norms.models.factor_schedule import FactorSchedule
     from keras_norms.models.files import load_settings, save_settings
     from keras_norms.models.layouts import register_layout, unit_axes
+    from keras_norms.models.norm_history import NormHistory
     from keras_norms.models.operators import conv_spectral_bound
+    from keras_norms.models.project_weights import ProjectWeights
     from keras_norms.models.pruning import freeze_zeros, prune
     from keras_norms.models.sparsity_schedule import SparsitySchedule
     from keras_norms.regularizers import *  # noqa: F403

@@ -9,8 +9,11 @@ import warnings
 import keras
 import numpy as np
 
+import keras_norms as kn
+
 L = keras.layers
 RNG = np.random.default_rng(0)
+BOUND = 0.5
 
 
 class Subclassed(keras.Model):
@@ -77,6 +80,22 @@ BUILDERS = {
 }
 
 
+def model_with(optimizer, constraint=None, **arguments):
+    """A compiled model whose first kernel has a constraint: by default, `MaxNorm(BOUND)`."""
+    inputs = L.Input((8,))
+    hidden = L.Dense(6, kernel_constraint=constraint or kn.MaxNorm(BOUND))(inputs)
+    model = keras.Model(inputs, L.Dense(2)(hidden))
+    model.compile(optimizer, "mse", **arguments)
+    return model
+
+
+def not_built():
+    """A compiled model that has no weights before it is called."""
+    model = keras.Sequential([L.Dense(4, kernel_constraint=kn.MaxNorm(BOUND)), L.Dense(2)])
+    model.compile(keras.optimizers.SGD(5.0), "mse")
+    return model
+
+
 def batch(model, size=8):
     """Inputs that a model takes, and targets that make its weights grow."""
     shape = model.input_shape[1:] if hasattr(model, "input_shape") else (8,)
@@ -109,6 +128,11 @@ def kernels(model):
         for v in model.variables
         if v.path.endswith("kernel") and "variable" not in v.path and "lora" not in v.path
     }
+
+
+def constrained(model):
+    """The variables that are kernels and have a constraint, by path."""
+    return {p: v for p, v in kernels(model).items() if v.constraint is not None}
 
 
 def unit_norms(variable, path=None):

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from keras_norms.config import fraction, whole
-from keras_norms.models.callbacks import ProjectWeights, check_built
 from keras_norms.models.measures import worst_excess
+from keras_norms.models.project_weights import ProjectWeights
 from keras_norms.models.pruning import (
     Distribution,
     check_distribution,
@@ -15,7 +15,7 @@ from keras_norms.models.pruning import (
     set_masks,
     to_prune,
 )
-from keras_norms.models.weights import contents_of
+from keras_norms.models.weights import check_built, contents_of
 from keras_norms.warning import warn
 
 

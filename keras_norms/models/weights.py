@@ -208,6 +208,21 @@ def contents_of(model):
     return Contents(tuple(layers), tuple(weights), unbuilt)
 
 
+def check_built(callback):
+    """Refuse a model without weights.
+
+    Raises:
+        ValueError: If the model is not built.
+    """
+    model = callback.model
+    if not model.built:
+        raise ValueError(
+            f"{type(callback).__name__} needs the weights when training begins, and under "
+            "TensorFlow, `fit` makes them later. Begin the model with `keras.Input`, or call "
+            f"`model.build(input_shape)` before. Received: {model.name}, which is not built"
+        )
+
+
 def _makes_weights(layer):
     """Whether building the layer may make weights of its own.
 

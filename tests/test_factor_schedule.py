@@ -1,0 +1,106 @@
+"""FactorSchedule: factors of penalties that change from epoch to epoch."""
+
+import keras
+import numpy as np
+import pytest
+from whole_models import L, batch, fit, model_with, not_built
+
+import keras_norms as kn
+from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
+
+FACTORS = [0.25, 0.25, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["weight", "activity"])
+@pytest.mark.parametrize("eager", [False, True])
+def test_the_factor_of_an_epoch_is_exactly_that_of_its_losses(kind, eager):
+    setting = {"kernel_regularizer" if kind == "weight" else "activity_regularizer": kn.L2(0.5)}
+    layer = L.Dense(2, **setting)
+    model = keras.Sequential([L.Input((8,)), layer])
+    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=eager)
+    x, y = batch(model)
+    schedule = kn.FactorSchedule(lambda epoch: FACTORS[epoch])
+    recorded = model.fit(
+        *(x, y), epochs=4, batch_size=8, verbose=0, validation_data=(x, y), callbacks=[schedule]
+    ).history
+    kernel = np.asarray(layer.kernel, "float64")
+    outputs = x.astype("float64") @ kernel
+    batch_size = 8 if DIVIDES_ACTIVITY_PENALTIES else 1
+    squares = (kernel**2).sum() if kind == "weight" else (outputs**2).sum() / batch_size
+    expected = ((outputs - y) ** 2).mean() + np.array(FACTORS) * squares
+    # A float32 sum of some ten terms.
+    np.testing.assert_allclose(recorded["loss"], expected, rtol=2e-6)
+    np.testing.assert_allclose(recorded["val_loss"], expected, rtol=2e-6)
+    assert getattr(layer, next(iter(setting))) == kn.L2(1.0)
+
+
+def test_steps_are_made_anew_only_for_another_factor():
+    model = model_with(keras.optimizers.SGD(0.0))
+    kn.regularize(model, kn.L2(0.5))
+    steps = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            steps.append(self.model.train_function)
+
+    fit(model, epochs=3, callbacks=[kn.FactorSchedule([0.1, 0.1, 0.2].__getitem__), Look()])
+    assert steps[0] is steps[1]
+    assert steps[1] is not steps[2]
+
+
+def test_a_part_of_attention_leaves_the_rest_as_it_was():
+    inputs = L.Input((5, 8))
+    layer = L.MultiHeadAttention(2, 4, kernel_regularizer=kn.L2(0.1))
+    outputs = L.GlobalAveragePooling1D()(layer(inputs, inputs))
+    model = keras.Model(inputs, L.Dense(2)(outputs))
+    model.compile("sgd", "mse")
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.7, where="query/kernel")])
+    assert layer._query_dense.kernel.regularizer == kn.L2(0.7)
+    assert layer._kernel_regularizer == kn.L2(0.1)  # for all four, as they were
+
+
+def test_where_and_field():
+    model = model_with(keras.optimizers.SGD(0.0))
+    first, last = model.layers[1], model.layers[2]
+    kn.regularize(model, kn.L1L2(0.1, 0.1), where=lambda layer, v: v is first.kernel)
+    kn.regularize(model, kn.L1(0.1), where=lambda layer, v: v is last.kernel)
+    last.activity_regularizer = kn.L1(0.1)
+    half = kn.FactorSchedule(lambda epoch: 0.5, where=last.kernel.path)
+    fit(model, callbacks=[half])
+    assert (last.kernel.regularizer, last.kernel_regularizer) == (kn.L1(0.5), kn.L1(0.5))
+    assert last.activity_regularizer == kn.L1(0.1)
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5, where=f"{last.path}/activity")])
+    assert last.activity_regularizer == kn.L1(0.5)
+    with pytest.raises(ValueError, match=r"it has l1, l2\. Received: field=None"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    with pytest.raises(ValueError, match=r"it has l1\. Received: field='l2'"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5, last.kernel.path, "l2")])
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5, first.path, field="l2")])
+    assert first.kernel.regularizer == kn.L1L2(0.1, 0.5)
+
+
+def test_bad_schedules():
+    model = model_with(keras.optimizers.SGD(0.0))
+    with pytest.raises(TypeError, match="must be a function of the epoch"):
+        kn.FactorSchedule(0.5)
+    with pytest.raises(ValueError, match="the model has none"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    with pytest.raises(ValueError, match=r"`where` must be a regular expression .* where='\('"):
+        kn.FactorSchedule(lambda epoch: 0.5, where="(")
+    kn.regularize(model, keras.regularizers.L2(0.1))
+    with pytest.raises(ValueError, match="it has no factor"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    kn.regularize(model, kn.L2(0.1))
+    with pytest.raises(TypeError, match="Received: None"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: None)])
+    with pytest.raises(ValueError, match="Received: l2=-1"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: -1)])
+
+
+@pytest.mark.parametrize(
+    "callback", [kn.FactorSchedule(lambda epoch: 0.1), kn.SparsitySchedule(0.5, 0, 1)]
+)
+def test_a_callback_that_needs_the_weights_says_so(callback):
+    callback.set_model(not_built())
+    with pytest.raises(ValueError, match=r"Begin the model with `keras\.Input`"):
+        callback.on_train_begin()
