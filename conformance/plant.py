@@ -29,7 +29,10 @@ LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".nox", "dist", "reports", "__pycache__", ".*_cache", ".hypothesis")
 )
 # These tests start processes or train for long, so they come last.
-LAST = ("command_line", "devices", "laws", "laws_command", "pages", "processes", "real_models")
+LAST = (
+    *("command_line", "devices", "laws", "laws_command", "pages", "processes", "real_models"),
+    "suite_command",
+)
 SECONDS = 900  # a planted loop may never end
 # The exit codes of pytest for a file that is not there, and for files without a test.
 RAN_NO_TEST = (4, 5)

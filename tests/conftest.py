@@ -23,7 +23,13 @@ collect_ignore_glob = [
 
 # Files with tests that train for long or start processes. A process that is left with one of them
 # at the end would keep all others waiting.
-LONG = ("test_real_models", "test_devices", "test_command_line", "test_processes")
+LONG = (
+    "test_real_models",
+    "test_devices",
+    "test_command_line",
+    "test_suite_command",
+    "test_processes",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+import keras_norms as kn
+from keras_norms import cli
 from keras_norms.testing.laws import CONSTRAINT_LAWS, CONVEX_LAWS, PENALTY_LAWS, command
 
 
@@ -28,6 +31,35 @@ def test_what_the_command_says(code, words, exit_code, said, tmp_path, monkeypat
     console = Console(record=True, width=200)
     assert command.run("my_norms:mine", console, words) == exit_code
     assert said in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["keras_norms:MaxNorm"], 0, "laws hold"),
+        (["keras.constraints:UnitNorm", "-k", "small"], 1, "FAILED small_weights_stay"),
+        (["keras_norms"], 2, "is package:name, not keras_norms"),
+        (["no_such_package:Name"], 2, "No module named 'no_such_package'"),
+        (["keras_norms:NoName"], 2, "has no attribute 'NoName'"),
+        (["keras_norms:MaxNorm", "--device", "gpu"], 4, "Asked for gpu"),
+        (["keras_norms:MaxNorm", "-k", "no such law"], 5, "has 'no such law' in its name"),
+        (["test_laws_command:MASK"], 2, "shapes for FixedMask(mask of shape (5, 7)"),
+        (["test_laws_command:MASK", "--shape", "5,7", "-k", "pure"], 0, "1 of 1 laws hold"),
+    ],
+)
+def test_exit_codes_of_the_laws(arguments, code, words, capsys):
+    assert cli.main(["laws", *arguments]) == code
+    assert words in capsys.readouterr().out
+
+
+MASK = kn.FixedMask(np.tri(5, 7))
+
+
+def test_a_target_that_ends_the_process_is_a_crash(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ends.py").write_text("def mine(w):\n    raise SystemExit(0)")
+    assert cli.main(["laws", "ends:mine"]) == cli.CRASHED
+    assert "was ended by sys.exit(0)" in capsys.readouterr().err
 
 
 def test_the_page_lists_every_law():

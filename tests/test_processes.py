@@ -6,7 +6,7 @@ import types
 from collections import Counter
 
 import pytest
-from test_testing import case
+from one_case import case
 
 from keras_norms.testing import command
 from keras_norms.testing.cases import load_cases, packaged_cases

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from test_testing import case, expecting, outcome
+from one_case import case, expecting, outcome
 
 import keras_norms as kn
 from keras_norms.testing import severity

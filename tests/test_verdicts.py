@@ -7,7 +7,7 @@ import json
 import keras
 import pytest
 from keras import ops
-from test_testing import case
+from one_case import case
 from third_party_package import outside_norms
 
 import keras_norms as kn
