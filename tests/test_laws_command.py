@@ -36,7 +36,7 @@ def test_what_the_command_says(code, words, exit_code, said, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["keras_norms:MaxNorm"], 0, "laws hold"),
+        (["keras_norms:MaxNorm", "-k", "feasible"], 0, "laws hold"),
         (["keras.constraints:UnitNorm", "-k", "small"], 1, "FAILED small_weights_stay"),
         (["keras_norms"], 2, "is package:name, not keras_norms"),
         (["no_such_package:Name"], 2, "No module named 'no_such_package'"),
