@@ -50,7 +50,7 @@ def problem(reports, wanted, device="cpu", target="keras_norms"):
     every = list(reports.values())
     if any((r["backend"], r["device"]) != (_backend(c), device) for c, r in reports.items()):
         return "a report of another backend or device"
-    if any(r.get("target") != target for r in every):
+    if any(r.get("target", target) != target for r in every):
         return f"a report of another package than {target}"
     commits = {r["commit"] for r in every}
     if len(commits) > 1:

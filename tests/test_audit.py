@@ -389,3 +389,25 @@ def test_a_constraint_that_fails_has_no_averages():
     model.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
     model.layers[0].kernel.constraint = keras.constraints.MaxNorm(axis=5)
     assert "cannot-apply" in {f.code for f in kn.audit(model).findings}
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-2, 1.0])
+@pytest.mark.parametrize(
+    "constraint", [keras.constraints.UnitNorm(), keras.constraints.MinMaxNorm(0.5, 1.0)]
+)
+def test_what_an_epsilon_of_keras_leaves_is_not_violated(constraint, size):
+    layer = L.Dense(4, kernel_constraint=constraint)
+    model = keras.Sequential([L.Input((8,)), layer])
+    start = np.random.default_rng(0).standard_normal((8, 4))
+    start *= size / np.linalg.norm(start, axis=0)
+    for settle in (
+        lambda: layer.kernel.assign(constraint(layer.kernel)),
+        lambda: kn.project(model),
+    ):
+        layer.kernel.assign(start)
+        settle()
+        assert "violated" not in {f.code for f in kn.audit(model).findings}
+    norms = np.linalg.norm(keras.ops.convert_to_numpy(layer.kernel), axis=0)
+    assert norms.min() >= 0.5 * (1 - 1e-6), "projected exactly"
+    layer.kernel.assign(start * (0.4 / size))
+    assert "violated" in {f.code for f in kn.audit(model).findings}

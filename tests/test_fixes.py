@@ -108,3 +108,11 @@ def test_an_error_of_several_lines_stays_in_its_row():
     assert "first line second | line" in audit.findings[0].message
     rows = [line for line in audit.to_markdown().splitlines() if "first line" in line]
     assert [row.endswith("|") for row in rows] == [True]
+
+
+def test_a_kernel_under_lora_is_found_among_the_variables():
+    """Its attribute computes the sum of the kernel and the two factors."""
+    model = dense()
+    model.layers[0].enable_lora(2)
+    model.layers[0]._kernel.assign(np.full(model.layers[0]._kernel.shape, np.nan))
+    paste(model, "not-finite")

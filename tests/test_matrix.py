@@ -90,7 +90,6 @@ def test_all_reports_make_a_green_badge_of_counts(tmp_path):
         (report("jax", words="max_norm"), "incomplete: a part of the cases"),
         (report("jax", device="gpu"), "incomplete: a report of another backend or device"),
         (report("jax", target="keras"), "incomplete: a report of another package than keras_norms"),
-        (report("jax", target=None), "incomplete: a report of another package than keras_norms"),
         (report("jax") | {"backend": "torch"}, "incomplete: a report of another backend or device"),
         (
             report("jax", versions={"jax": "1.0", "keras": "3.1"}),

@@ -383,3 +383,39 @@ def test_a_config_that_fails_in_its_own_way_is_a_model_that_cannot_be_told():
     changes = kn.constrain(model, kn.MaxNorm(BOUND))
     assert [change.saved for change in changes] == [None]
     assert model.layers[0].kernel_constraint == kn.MaxNorm(BOUND)
+
+
+@pytest.mark.parametrize("saving", [False, True])
+def test_a_constraint_that_was_removed_and_comes_back(saving, tmp_path):
+    """A layer that makes its constraint sets it again when it is loaded."""
+    inputs = L.Input((4, 6))
+    attention = L.MultiHeadAttention(2, 3, kernel_constraint=kn.NonNeg())
+    model = keras.Model(inputs, attention(inputs, inputs))
+    kn.project(model)
+    with pytest.warns(kn.KerasNormsWarning, match=r"was removed from .*query/kernel will be there"):
+        changes = kn.constrain(model, None, where="query/kernel")
+    assert str(changes).endswith("NonNeg(), which comes back when the model is saved and loaded")
+    found = [f for f in kn.audit(model, saving=saving).findings if f.code == "not-saved"]
+    assert len(found) == saving  # otherwise, no layer is made again for what has no setting
+    model.save(tmp_path / "model.keras")
+    kn.save_settings(model, tmp_path / "settings.json")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    kernel = next(v for v in loaded.trainable_variables if "query/kernel" in v.path)
+    assert kernel.constraint == kn.NonNeg()
+    if saving:
+        (finding,) = found
+        assert finding.message.startswith("the removal of a constraint will be lost")
+        kn.load_settings(loaded, tmp_path / "settings.json")
+        assert kernel.constraint is None
+
+
+def test_saving_to_look_changes_no_later_layer():
+    model = keras.Sequential([L.Input((4,)), L.Dense(3)])
+    seen = []
+    for is_saved in (False, True):
+        keras.utils.set_random_seed(3)
+        kn.audit(model, saving=is_saved)
+        later = L.Dense(4)
+        later.build((None, 3))
+        seen.append(keras.ops.convert_to_numpy(later.kernel))
+    np.testing.assert_array_equal(*seen)

@@ -160,12 +160,15 @@ def not_saved(contents, saving=False):
     lost = [(weight, kind) for weight, kind in lost if not _is_another(weight, kind)]
     if not lost:
         return
+    lost.sort(key=lambda one: getattr(one[0].variable, one[1]) is None)
     weight, kind = lost[0]
-    first = title(getattr(weight.variable, kind))
+    setting = getattr(weight.variable, kind)
+    first = f"the removal of a {kind}" if setting is None else title(setting)
     more = f", and {len(lost) - 1} more settings," if len(lost) > 1 else ""
     fix = 'kn.save_settings(model, "settings.json")'
     after = 'after loading, kn.load_settings(model, "settings.json")'
-    needed = next(filter(None, (needed_to_load(getattr(w.variable, k)) for w, k in lost)), None)
+    held = [getattr(w.variable, k) for w, k in lost]
+    needed = next(filter(None, (needed_to_load(each) for each in held if each is not None)), None)
     if needed:
         fix = f"# {needed}; then {fix}"
         why = why if saving else "Keras cannot make it again from its config"

@@ -13,6 +13,7 @@ from keras_norms.constraints import Constraint
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.expressions import variable_expression
 from keras_norms.models.holders import said_by_layer
+from keras_norms.models.layouts import has_layout
 from keras_norms.models.loading import same
 from keras_norms.models.selection import register_call
 from keras_norms.numerics.groups import axes_of_layout
@@ -307,6 +308,8 @@ def unknown_layout(weight):
     """The axis of a norm cannot be judged, because the layer's layout is not known."""
     constraint = drop_in_of(weight.variable.constraint)
     if weight.layout or not weight.name or not isinstance(constraint, Constraint):
+        return
+    if has_layout(weight.layer, weight.name):  # it is known that the weight has no units
         return
     if not constraint.needs_layout:
         return

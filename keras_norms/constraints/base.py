@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_norms.numerics.groups import map_parts
-from keras_norms.numerics.norms import l2
+from keras_norms.numerics.norms import l2_of_any_size
 from keras_norms.numerics.precision import as_tensor, is_half, lift, lower
 from keras_norms.setting import Setting
 
@@ -128,7 +128,8 @@ class Constraint(Setting, keras.constraints.Constraint):
             gone; one number for a set with coupled groups.
         """
         moved = w - self.compute_projection(w, axes)
-        return l2(moved, tuple(range(len(w.shape))) if self.has_coupled_groups else axes)
+        every = tuple(range(len(w.shape)))
+        return l2_of_any_size(moved, every if self.has_coupled_groups else axes)
 
     @property
     def convex(self) -> bool:

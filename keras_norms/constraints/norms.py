@@ -12,7 +12,7 @@ from keras_norms.config import check_ascending, fraction, nonnegative, parameter
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.entries import clip
 from keras_norms.numerics.groups import Axis, axis_of
-from keras_norms.numerics.norms import l2
+from keras_norms.numerics.norms import l2_of_any_size
 from keras_norms.numerics.projections import (
     onto_box,
     onto_l2_ball,
@@ -106,8 +106,9 @@ class UnitNorm(Constraint):
     """Groups of Euclidean norm 1: the nearest point, by radial scaling.
 
     A zero group stays zero, because every direction is equally near; its `excess` is 1. The map is
-    exact for norms from 1e-18 to 1e18 in float32. A group whose squares underflow counts as zero,
-    and one of norm above 1.8e19, whose square overflows, becomes zero.
+    exact for norms from `1e-15 * sqrt(n)` to 1e18 in float32, in groups of n entries. A group whose
+    squares underflow counts as zero, and one of norm above 1.8e19, whose square overflows, becomes
+    zero.
 
     Args:
         axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
@@ -141,7 +142,7 @@ class UnitNorm(Constraint):
 
     def compute_excess(self, w, axes):
         """How far each norm is from 1; for a zero group too, which the projection does not move."""
-        return ops.abs(l2(w, axes) - 1)
+        return ops.abs(l2_of_any_size(w, axes) - 1)
 
 
 @_registered
@@ -153,8 +154,9 @@ class MinMaxNorm(Constraint):
     One training step goes `rate` of the way:
     `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all the way.
     A zero group stays zero; its `excess` is `min_value`. With bounds between 3.6e-15 and 2.8e14,
-    norms from 1e-18 to 1e18 are exact in float32: a group whose squares underflow counts as zero,
-    and one of norm above 1.8e19, whose square overflows, becomes zero.
+    norms from `1e-15 * sqrt(n)` to 1e18 are exact in float32, in groups of n entries: a group whose
+    squares underflow counts as zero, and one of norm above 1.8e19, whose square overflows, becomes
+    zero.
 
     Args:
         min_value: The smallest norm, not negative.
@@ -209,5 +211,5 @@ class MinMaxNorm(Constraint):
 
     def compute_excess(self, w, axes):
         """How far each norm is outside the bounds; for a zero group too, which does not move."""
-        norm = l2(w, axes)
+        norm = l2_of_any_size(w, axes)
         return ops.abs(norm - clip(norm, self.min_value, self.max_value))

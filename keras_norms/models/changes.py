@@ -37,6 +37,8 @@ class Change:
             line += f', from its layout "{self.layout}"'
         if self.before is not None and self.before != self.after:
             line += f", in place of {title(self.before)}"
+        if self.saved is False and self.after is None:
+            return f"{line}, which comes back when the model is saved and loaded"
         return line + _OF_SAVING[self.saved]
 
 

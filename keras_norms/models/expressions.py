@@ -75,7 +75,10 @@ def variable_expression(weight):
     """The expression for the variable of a `Weight`."""
     model = weight.enclosing[0] if weight.enclosing else weight.layer
     layer = layer_expression(model, weight.layer)
-    if layer is not None and weight.name is not None and not weight.name.startswith("_"):
+    name = weight.name
+    # Under LoRA, `kernel` is a sum, and no variable.
+    is_there = name is not None and getattr(weight.layer, name, None) is weight.variable
+    if layer is not None and is_there and not name.startswith("_"):
         return f"{layer}.{weight.name}"
     return any_variable_expression(weight)
 

@@ -77,10 +77,11 @@ def load_settings(
     """Give the weights of a model the constraints and regularizers that `save_settings` wrote.
 
     All settings of the model are replaced, also by none. There must be as many weights in the file,
-    of the same shapes. Weights are matched by path, without the numbers that Keras gives anew in
-    each run and without the name of the model, and weights of one such path by their order. If some
-    names are not the same, all weights are matched by their order, unless a name that is the same
-    is at another place. No weight is moved; `keras_norms.project` does that.
+    of the same shapes. Weights are matched by path, without the name of the model. If the paths are
+    not the same in both, they are compared without the numbers that Keras gives anew in each run,
+    and weights of one such path are matched by their order. If some names are still not the same,
+    all weights are matched by their order, unless a name that is the same is at another place. No
+    weight is moved; `keras_norms.project` does that.
 
     Args:
         model: A built Keras model or layer.

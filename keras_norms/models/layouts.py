@@ -239,7 +239,10 @@ def _of_class(layer_class):
 
 
 def _einsum_layout(layer):
-    """The layout of an EinsumDense kernel: its letters in the output tell units apart."""
+    """The layout of an EinsumDense kernel: its letters in the output tell units apart.
+
+    A kernel that has only such letters has one number per unit, with which it scales the inputs.
+    """
     inputs, output = layer.equation.replace("...", "").replace(" ", "").split("->")
     kernel = inputs.split(",")[1]
     if not set(kernel) & set(output):
@@ -247,4 +250,6 @@ def _einsum_layout(layer):
             "No letter of the kernel is in the output, so it has no units; name the axes "
             f"yourself. Received: equation={layer.equation!r}"
         )
+    if set(kernel) <= set(output):
+        return "*"
     return " ".join("unit" if letter in output else "in" for letter in kernel)

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_norms.constraints import Constraint
 from keras_norms.keras_internals import is_from_keras
+from keras_norms.models.describe import drop_in_of
 from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
 from keras_norms.numerics.precision import EPS, as_tensor, is_half, lift
@@ -16,10 +17,16 @@ from keras_norms.numerics.spectra import spectral_bound
 # The most entries of a weight that are measured at once: 2 MiB of float32, of which a constraint
 # makes several copies.
 PART = 2**19
+# Keras' UnitNorm makes `norm / (1e-7 + norm)` of a norm: from 1e-3 on, that is 1e-4 off at most.
+_LEFT_BY_KERAS = 1e-4
 
 
 def projected(constraint, w):
-    """`w` put into the set: by `project` of a constraint of keras_norms, by a call of any other."""
+    """`w` put into the set: by `project` of a constraint of keras_norms, by a call of any other.
+
+    Those of Keras add an epsilon to a norm, so that `w` comes only near to the set: ours stand in.
+    """
+    constraint = drop_in_of(constraint)
     return constraint.project(w) if isinstance(constraint, Constraint) else constraint(w)
 
 
@@ -117,7 +124,7 @@ def worst_excess(constraint, w):
     """The largest excess of a group, 0.0 if rounding explains it, and NaN if one is not finite.
 
     A constraint of Keras also moves weights that are in its set, because it adds an epsilon to
-    their norm; that is no excess either.
+    their norm, and what it makes of a norm of 1e-3 is 1e-4 off; that is no excess either.
     """
     excess = excess_of(constraint, w)
     if not np.isfinite(excess).all():
@@ -126,7 +133,8 @@ def worst_excess(constraint, w):
         return 0.0
     norms = norms_of(w, excess_axes_of(constraint, len(w.shape)))
     epsilon = 0 if isinstance(constraint, Constraint) else 2 * keras.config.epsilon()
-    outside = excess[excess > epsilon + rounding_of(constraint, w) * np.maximum(norms, excess)]
+    relative = rounding_of(constraint, w) + (_LEFT_BY_KERAS if is_from_keras(constraint) else 0)
+    outside = excess[excess > epsilon + relative * np.maximum(norms, excess)]
     return float(outside.max()) if outside.size else 0.0
 
 

@@ -9,6 +9,7 @@ import re
 
 import keras
 
+from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.expressions import layer_expression
 from keras_norms.models.layouts import has_layout, layout_of
 
@@ -209,15 +210,22 @@ def without_layout(weight):
         return left_out(
             weight,
             f"no attribute of {weight.layer.name} holds it, so it can have no layout",
-            f'name it, with an axis: where=r"^{re.escape(weight.path)}$", axis="own"',
+            _with_axis(weight),
         )
-    reason = f"no layout is known for {type(weight.layer).__name__}"
-    if has_layout(weight.layer, weight.name):  # which does not fit the weight
-        try:
-            layout_of(weight.layer, weight.name)
-        except ValueError as error:
-            reason = str(error)
-    return left_out(weight, reason, register_call(weight))
+    if not has_layout(weight.layer, weight.name):
+        reason = f"no layout is known for {type(weight.layer).__name__}"
+        return left_out(weight, reason, register_call(weight))
+    try:
+        layout_of(weight.layer, weight.name)
+    except ValueError as error:  # it does not fit the weight
+        reason = str(error)
+    # A layout of an EinsumDense follows from its equation; one that is registered would be for all.
+    is_of_keras = is_from_keras(weight.layer)
+    return left_out(weight, reason, _with_axis(weight) if is_of_keras else register_call(weight))
+
+
+def _with_axis(weight):
+    return f'name it, with an axis: where=r"^{re.escape(weight.path)}$", axis="own"'
 
 
 def without_units(weight, needs_units):

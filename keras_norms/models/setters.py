@@ -48,12 +48,18 @@ def set_on_weights(contents, given, settings, skipped, kind):
     if lost:
         paths = ", ".join(change.path for change in lost[:3])
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        needed = next(filter(None, (needed_to_load(change.after) for change in lost)), "")
+        held = [change.after for change in lost if change.after is not None]
+        needed = next(filter(None, map(needed_to_load, held)), "")
         first = f"{needed[0].upper()}{needed[1:]}. " if needed else ""
         why = "Keras cannot make it again from its config" if needed else "no config can hold it"
+        what = f"The {kind} of {paths}{more} will be lost when the model is saved, because {why}."
+        if not held:
+            what = (
+                f"The {kind} that was removed from {paths}{more} will be there again when the "
+                "model is saved and loaded, because a layer sets it."
+            )
         warn(
-            f"The {kind} of {paths}{more} will be lost when the model is saved, because {why}. "
-            f"{first}After `model.save`, call "
+            f"{what} {first}After `model.save`, call "
             "`keras_norms.save_settings(model, filepath)`; after loading, "
             "`keras_norms.load_settings(model, filepath)`.",
         )

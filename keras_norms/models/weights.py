@@ -21,7 +21,7 @@ from keras_norms.keras_internals import (
     quantization_of,
     trainable_variables_of,
 )
-from keras_norms.models.layouts import layout_of, name_of
+from keras_norms.models.layouts import has_layout, layout_of, name_of
 from keras_norms.numerics.groups import axes_of_layout
 
 
@@ -61,7 +61,8 @@ class Weight:
         try:
             return layout_of(self.layer, self.name)
         except ValueError:
-            return "*" if len(self.variable.shape) == 1 else None
+            is_vector = len(self.variable.shape) == 1
+            return "*" if is_vector and not has_layout(self.layer, self.name) else None
 
     @property
     def has_units(self):

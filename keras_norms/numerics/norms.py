@@ -16,13 +16,19 @@ def l2(w, axes):
         w: A tensor of float32 or float64.
         axes: The axes inside a group: non-negative, distinct integers.
 
-    Exact to a few ulp for norms from 1e-18 to 1e18 in float32; beyond, squares under- or
-    overflow and the norm is 0 or infinite.
+    Exact to a few ulp, in groups of n entries, for norms from `1e-15 * sqrt(n)` to 1e18 in float32;
+    beyond, squares under- or overflow, and the norm may be 0 or infinite.
     """
     if has_single_entries(w, axes):
         return magnitude(w)
     norm, is_zero = l2_or_one_and_zeros(w, axes)
     return replaced(norm, is_zero, 0)
+
+
+def l2_of_any_size(w, axes):
+    """Euclidean norm of each group, exact to a few ulp wherever float32 holds it."""
+    direction, unit = in_units_near_peak(w, axes)
+    return l2(direction, axes) * unit
 
 
 def l2_or_one(w, axes):
@@ -42,6 +48,35 @@ def l2_or_one_and_zeros(w, axes):
 
 def _root_or_one(squares):
     return root(up_to(squares, 0, 1))  # the slope of a root is infinite at 0
+
+
+# The largest number of float32 whose inverse is not subnormal. JAX multiplies by the inverse of a
+# divisor, and takes subnormal numbers for zero.
+LARGEST_DIVISOR = 2.0**126
+
+
+def in_units_of_peak(w, axes):
+    """Each group divided by its largest absolute value, or about so, and the divisor.
+
+    A zero group is divided by 1. The divisor counts as a constant, without a gradient.
+    """
+    unit = _peak(w, axes)
+    return w / unit, unit
+
+
+def in_units_near_peak(w, axes):
+    """The same, but groups whose squares are far from under- and overflow are divided by 1."""
+    if 0 in tuple(w.shape):
+        return w, 1
+    peak = _peak(w, axes)
+    unit = replaced(peak, (peak > 2.0**-40) & (peak < 2.0**40), 1)
+    return w / unit, unit
+
+
+def _peak(w, axes):
+    largest = ops.stop_gradient(ops.amax(ops.abs(w), axis=axes, keepdims=True))
+    largest = replaced(largest, largest > LARGEST_DIVISOR, LARGEST_DIVISOR)
+    return replaced(largest, largest == 0, 1)
 
 
 def has_single_entries(w, axes):

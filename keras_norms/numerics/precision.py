@@ -61,6 +61,8 @@ def lift_numbers(x):
     """
     if not hasattr(x, "dtype") and np.asarray(x).dtype.kind in "iu":
         x = np.asarray(x)
+    if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind not in "iu":
+        x = _checked_array(x, "Regularized values")
     if "int" in keras.backend.standardize_dtype(getattr(x, "dtype", "float32")):
         x = ops.cast(x, "float64" if keras.config.floatx() == "float64" else "float32")
     return lift(as_tensor(x, "Regularized values"))

@@ -11,7 +11,13 @@ import numpy as np
 from keras import ops
 
 from keras_norms.numerics.entries import at_least, clip, positive_part, replaced, root, up_to
-from keras_norms.numerics.norms import has_single_entries, l2_or_one, l2_or_one_and_zeros
+from keras_norms.numerics.norms import (
+    LARGEST_DIVISOR,
+    has_single_entries,
+    in_units_of_peak,
+    l2_or_one,
+    l2_or_one_and_zeros,
+)
 from keras_norms.numerics.summation import rounding, total
 
 
@@ -42,32 +48,16 @@ def onto_l2_ball(w, axes, radius):
         norm = root(up_to(squares, high, low))
         return w * (1 / at_least(norm / radius, 1))
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
-    direction, largest = _in_units_of_peak(w, axes)
+    direction, largest = in_units_of_peak(w, axes)
     norm = l2_or_one(direction, axes)
     inside = norm <= radius * (1 + tolerance / 2) / largest
     return ops.where(inside, w, direction * (radius / norm))
 
 
-# The largest number of float32 whose inverse is not subnormal. JAX multiplies by the inverse of a
-# divisor, and takes subnormal numbers for zero.
-_LARGEST_DIVISOR = 2.0**126
-
-
-def _in_units_of_peak(w, axes):
-    """Each group divided by its largest absolute value, or about so, and the divisor.
-
-    A zero group is divided by 1.
-    """
-    largest = ops.amax(ops.abs(w), axis=axes, keepdims=True)
-    largest = replaced(largest, largest > _LARGEST_DIVISOR, _LARGEST_DIVISOR)
-    largest = replaced(largest, largest == 0, 1)
-    return w / largest, largest
-
-
 def power_of_two_near(radius):
     """A power of two near a radius whose square would leave float32's range, else 1."""
     exponent = math.frexp(radius)[1] - 1
-    return 1 if abs(exponent) < 48 else min(2.0**exponent, _LARGEST_DIVISOR)
+    return 1 if abs(exponent) < 48 else min(2.0**exponent, LARGEST_DIVISOR)
 
 
 def rounded(number, w):
@@ -97,7 +87,7 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
     if 0 in tuple(w.shape):
         return w
     if any(bound != 0 and power_of_two_near(bound) != 1 for bound in (min_value, max_value)):
-        direction, largest = _in_units_of_peak(w, axes)
+        direction, largest = in_units_of_peak(w, axes)
         size = l2_or_one(direction, axes)
         norm = largest * size
         moved = direction * (clip(norm, min_value, max_value) / size)
@@ -124,9 +114,7 @@ def onto_box(w, low, high):
         low: A Python number, -inf for no lower bound.
         high: A Python number, not below `low`, inf for no upper bound.
     """
-    if hasattr(w, "clamp"):  # PyTorch: one pass in place of four
-        return w.clamp(low, high)
-    return replaced(replaced(w, w < low, low), w > high, high)
+    return clip(w, low, high)
 
 
 def onto_sum_zero(w, axes):
@@ -148,7 +136,9 @@ def _mean_beyond_rounding(w, axes):
     """The mean of each group; 0 where it is only rounding, but with the slope of a mean."""
     size = math.prod([w.shape[a] for a in axes])
     unit = 2.0 ** math.ceil(math.log2(max(size, 1)))  # a sum in this unit cannot overflow
-    above, below = (total(positive_part(part), axes) for part in (w / unit, w / -unit))
+    part = w / unit
+    positive = positive_part(part)
+    above, below = (total(each, axes) for each in (positive, positive - part))
     mean = (above - below) * (unit / max(size, 1))
     is_rounding = ops.abs(above - below) <= rounding(w, axes) * (above + below)
     return mean - ops.stop_gradient(ops.where(is_rounding, mean, ops.zeros_like(mean)))

@@ -40,6 +40,8 @@ def keep_largest(w, axes, sparsity):
         axes: The axes inside a group.
         sparsity: The share of zeros, from 0 to 1.
     """
+    if not math.prod(w.shape):
+        return w
     count = kept(math.prod([w.shape[a] for a in axes]), sparsity)
     return map_parts(lambda part: _keep_largest(part, axes, count), w, axes)
 

@@ -30,10 +30,11 @@ def scaled_into_spectral_ball(w, axes, bound):
     if _has_one_singular_value(w, axes):
         return onto_l2_ball(w, all_axes(w), bound)
     unit = _unit(w)
-    bound = bound / unit
     largest = spectral_bound(w / unit, axes)
-    is_inside = largest <= bound * (1 + rounding(w, all_axes(w)))
-    return w * (bound / ops.where(is_inside, bound, largest))
+    is_inside = largest <= bound / unit * (1 + rounding(w, all_axes(w)))
+    # A bound over a huge singular value would be subnormal.
+    scaled = w / unit / ops.where(is_inside, ops.ones_like(largest), largest) * bound
+    return ops.where(is_inside, w, scaled)
 
 
 def onto_spectral_ball(w, axes, bound):
@@ -111,9 +112,12 @@ def onto_orthonormal(w, axes, length):
     """
     rows = as_rows(w, axes)
     largest = ops.amax(ops.abs(rows))
-    # The polar factor does not depend on a scale, and a huge weight over a tiny length is infinite.
-    unit = rows / ops.where(largest / 2.0**90 > length, largest, length)
+    # The polar factor does not depend on a scale, and a huge weight over a tiny length is infinite,
+    # as a tiny one over a huge length is zero.
+    is_far = (largest / 2.0**90 > length) | ((largest < length / 2.0**90) & (largest > 0))
+    unit = rows / ops.where(is_far, largest, length)
     factor = polar_factor(unit)
     # Where no step was due, the weight stays bit for bit. JAX divides by way of an inverse.
-    nearest = ops.where(ops.all(factor == unit), rows, factor * length)
+    is_kept = ops.all(factor == unit) & ~is_far
+    nearest = ops.where(is_kept, rows, factor * length)
     return from_rows(nearest, w.shape, axes)

@@ -10,7 +10,7 @@ from keras import ops
 from keras_norms.config import limit, nonnegative, parameter
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, axis_of
-from keras_norms.numerics.norms import l2, l2_or_one
+from keras_norms.numerics.norms import in_units_near_peak, l2, l2_or_one
 from keras_norms.numerics.summation import count, mean, total, total_of_all
 from keras_norms.regularizers.activities import ActivityRegularizer
 from keras_norms.regularizers.base import Regularizer, times
@@ -31,6 +31,9 @@ class GroupLasso(Regularizer):
     """`factor * sum(sqrt(n) * norm)` over groups of n entries: draws whole groups to zero.
 
     `GroupLasso() + L1()` is the sparse group lasso. The gradient of a zero group is 0.
+
+    Of groups of n entries in float32, norms from `1e-15 * sqrt(n)` to 1e18 are exact. Beyond, a
+    norm may be 0 or infinite, without a gradient.
 
     An optimizer that follows gradients makes groups small, not zero. After training, prune those
     that are small beside the others: `SparseUnits` keeps the largest.
@@ -106,8 +109,13 @@ class Hoyer(Regularizer):
     def compute_penalty(self, x):
         """The squared ratio of two norms of each group, summed, times the factor."""
         axes = self.axes_for(x)
-        ratio = total(magnitude(x), axes) / l2_or_one(x, axes)
-        return self.factor * total_of_all(ratio * ratio)
+
+        def penalty(x):
+            x, _ = in_units_near_peak(x, axes)
+            ratio = total(magnitude(x), axes) / l2_or_one(x, axes)
+            return total_of_all(ratio * ratio)
+
+        return times(self.factor, penalty, x)
 
 
 def _rate(name, value):
@@ -164,10 +172,13 @@ class KLSparsity(ActivityRegularizer):
 
     def compute_penalty(self, x):
         """The divergence of each unit's mean activation from `rho`, summed, times the factor."""
+        return times(self.factor, self._divergence, x)
+
+    def _divergence(self, x):
         axes = tuple(range(len(x.shape) - 1))
         means = ops.clip(mean(x, axes), _LEAST, 1 - _LEAST)
         on = self.rho * (math.log(self.rho) - ops.log(means))
         off = (1 - self.rho) * (math.log1p(-self.rho) - ops.log1p(-means))
-        penalty = self.factor * total_of_all(on + off)
+        divergence = total_of_all(on + off)
         # An empty batch has no mean.
-        return ops.where(ops.equal(count(x, axes), 0), ops.zeros_like(penalty), penalty)
+        return ops.where(ops.equal(count(x, axes), 0), ops.zeros_like(divergence), divergence)

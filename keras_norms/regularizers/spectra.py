@@ -10,7 +10,7 @@ from keras import ops
 from keras_norms.config import nonnegative, one_of, parameter
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, as_rows, axis_of
-from keras_norms.numerics.norms import l2_or_one
+from keras_norms.numerics.norms import in_units_near_peak, l2_or_one
 from keras_norms.numerics.spectra import gram, smooth_spectral_bound
 from keras_norms.numerics.summation import total_of_all
 from keras_norms.regularizers.base import Regularizer, times
@@ -97,10 +97,15 @@ class OrthogonalRegularizer(Regularizer):
         count = vectors.shape[0]
         if count < 2:
             return ops.zeros((), dtype=x.dtype)
-        vectors = vectors / l2_or_one(vectors, (1,))
-        cosines = vectors @ ops.transpose(vectors)  # `ops.matmul` rounds float64 on PyTorch
-        pairs = magnitude(cosines * (1 - ops.eye(count, dtype=x.dtype)))
-        return self.factor * (total_of_all(pairs) / (count * (count - 1)))
+
+        def penalty(vectors):
+            vectors, _ = in_units_near_peak(vectors, (1,))
+            vectors = vectors / l2_or_one(vectors, (1,))
+            cosines = vectors @ ops.transpose(vectors)  # `ops.matmul` rounds float64 on PyTorch
+            pairs = magnitude(cosines * (1 - ops.eye(count, dtype=x.dtype)))
+            return total_of_all(pairs) / (count * (count - 1))
+
+        return times(self.factor, penalty, vectors)
 
 
 # The names in the paper, and ours, which say what is summed.

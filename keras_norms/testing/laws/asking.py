@@ -37,12 +37,14 @@ from keras_norms.testing.laws.constraints import (
     permuting_axes_commutes,
     shape_and_dtype,
     small_weights_stay,
+    step,
 )
 from keras_norms.testing.laws.penalties import not_negative, scalar
 from keras_norms.testing.laws.plain import Plain
 
-# Of these, the first three that a target takes.
-SHAPES = [(3, 4), (2, 3, 2), (5,), (1, 3, 1), (2, 1, 2, 3), (2, 1, 1, 2, 3)]
+# Of these, the first four that a target takes: kernels of Dense and convolutions, and a bias.
+SHAPES = [(3, 4), (2, 3, 2), (2, 2, 2, 3), (5,), (1, 3, 1), (2, 1, 1, 2, 3)]
+_MOST_SHAPES = 4
 
 # So many entries are drawn one by one. In larger weights, most are one number: hypothesis draws no
 # more than some hundreds.
@@ -56,7 +58,7 @@ _ANY = st.floats(-LARGEST, LARGEST, width=32, allow_subnormal=False)
 _FOR_BOTH = (half_precision, config_survives, loads, acts, right_gradient, jit_equals_eager)
 CONSTRAINT_LAWS = (
     *(pure, feasible, idempotent, small_weights_stay, shape_and_dtype, groups_independent),
-    *(permuting_axes_commutes, finite, nan_stays_in_its_group, *_FOR_BOTH),
+    *(permuting_axes_commutes, step, finite, nan_stays_in_its_group, *_FOR_BOTH),
 )
 CONVEX_LAWS = (feasible_input_is_identical, nearest, non_expansive)
 PENALTY_LAWS = (pure, scalar, not_negative, *_FOR_BOTH)
@@ -89,7 +91,7 @@ class Check:
         )
         law, asked, broken = self.law, constraint_or_penalty(target), []
         # A compiler takes seconds for each shape.
-        most = 2 if self.law is jit_equals_eager else 3
+        most = 2 if self.law is jit_equals_eager else _MOST_SHAPES
         shapes = self.shapes or shapes_for(target)[:most]
         is_large = max(map(math.prod, shapes)) > _MOST_DRAWN
         weights = hnp.arrays(
@@ -97,6 +99,10 @@ class Check:
             elements=entries,
             fill=entries if is_large else None,
         )
+
+        if law is acts and len(shapes) > 1:
+            self._act_on_some(target, [shape for shape in shapes if 1 not in shape])
+            return
 
         @settings
         @hypothesis.given(weights)
@@ -111,6 +117,17 @@ class Check:
             holds()
         except hypothesis.errors.Flaky:  # it keeps state, and what it did once it did not do again
             raise broken[0] from None
+
+    def _act_on_some(self, target, shapes):
+        """Raise if a target acts on weights of none of the shapes: it may leave biases alone."""
+        failed = []
+        for shape in shapes:
+            try:
+                return Check(self.law, self.max_examples, [shape])(target)
+            except AssertionError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def __repr__(self):
         return self.law.__name__
@@ -187,7 +204,7 @@ def left_out(target, shapes=None):
     """The laws that are not asked of a target, by the reason. `shapes` is as for `checks`."""
     asked = constraint_or_penalty(target)
     found: dict[str, tuple[Any, ...]] = {}
-    drawn = shapes or _fitting(target)[:3]
+    drawn = shapes or _fitting(target)[:_MOST_SHAPES]
     if drawn and all(1 in shape for shape in drawn):  # a group of one entry may have one place
         found["all its shapes have an axis of length 1"] = (acts,)
     if type(target).__module__.startswith("keras_norms."):  # `FixedMask(True)` does nothing
@@ -195,7 +212,9 @@ def left_out(target, shapes=None):
     if isinstance(asked, Constraint):
         if not asked.convex:
             found["`convex` is False"] = CONVEX_LAWS
-        if any(_why_not(target, shape[::-1]) for shape in drawn):
+        if not asked.has_groups:
+            found["it has no groups, so it may look at places"] = (permuting_axes_commutes,)
+        elif any(_why_not(target, shape[::-1]) for shape in drawn):
             found["it takes no weights with axes in another order"] = (permuting_axes_commutes,)
         if asked.has_coupled_groups:
             found["its groups are coupled"] = (groups_independent, nan_stays_in_its_group)
@@ -204,7 +223,7 @@ def left_out(target, shapes=None):
         return found
     found |= {f"it has no `{n}`": laws for n, laws in NEEDS.items() if not hasattr(target, n)}
     found["it is no constraint of keras_norms"] = (
-        *(feasible, permuting_axes_commutes, feasible_input_is_identical),
+        *(feasible, permuting_axes_commutes, step, feasible_input_is_identical),
     )
     if not getattr(target, "convex", False) or not hasattr(target, "axis"):
         found["it does not say `convex = True`, with an `axis`"] = (nearest, non_expansive)
@@ -219,7 +238,7 @@ def checks(target, max_examples=25, shapes=None):
     Args:
         target: What the laws are asked of.
         max_examples: How many weights each check draws.
-        shapes: The shapes of these weights, a list of tuples; by default, up to three
+        shapes: The shapes of these weights, a list of tuples; by default, up to four
             that it takes.
 
     Raises:

@@ -1,5 +1,6 @@
 """Laws of constraints and penalties alike."""
 
+import copy
 import dataclasses
 import itertools
 import json
@@ -31,11 +32,19 @@ def pure(target, w):
     given = tensor(w)
     one = float64(target(given))
     target(tensor(2 * w + 1))
-    two = float64(target(given))
-    assert np.array_equal(float64(given), w), "the argument must not change"
-    assert np.array_equal(one, two), (
-        "a call must not depend on the calls before. Received: "
-        f"{np.abs(one - two).max()} apart for the same weights"
+    # Twice, because state may be another with each second call.
+    for two in (float64(target(given)), float64(target(given))):
+        assert np.array_equal(one, two), (
+            "a call must not depend on the calls before. Received: "
+            f"{np.abs(one - two).max()} apart for the same weights"
+        )
+    variable = keras.Variable(w, dtype="float32")  # which is what Keras passes in training
+    three = float64(target(variable))
+    for argument in (given, variable.value):
+        assert np.array_equal(float64(argument), w), "the argument must not change"
+    assert np.array_equal(one, three), (
+        "a `keras.Variable` must give what its value gives. Received: "
+        f"{np.abs(one - three).max()} apart"
     )
 
 
@@ -64,12 +73,14 @@ def half_precision(target, w):
 def config_survives(target, w):
     """The config goes through JSON and gives an equal object."""
     given = target.given if isinstance(target, Plain) else target
-    for one in (given, *_moved(given)):
+    for one in (given, *_moved(given, w)):
         _check_config(one, w)
 
 
-def _moved(given):
+def _moved(given, w):
     """The target with several axes, which JSON holds as a list; none if it cannot have them."""
+    if w.ndim < 2:
+        return []
     try:
         return [given.along((0, 1))] if getattr(given, "has_groups", False) else []
     except (TypeError, ValueError):
@@ -86,13 +97,13 @@ def _check_config(given, w):
         assert not lost, (
             f"the config must hold each argument of `__init__`. Received: no {', '.join(lost)}"
         )
-    restored = type(given).from_config(config)
+    restored = type(given).from_config(copy.deepcopy(config))  # which may take parts out of it
     if type(given).__eq__ is not object.__eq__:
         assert restored == given, f"must be {given!r}. Received: {restored!r}"
-        return
-    # Objects of Keras' classes equal none but themselves: what they do is compared.
-    again = json.loads(json.dumps(restored.get_config()))
-    assert again == config, f"the config must be {config}. Received: {again}"
+    else:  # objects of Keras' classes equal none but themselves
+        again = json.loads(json.dumps(restored.get_config()))
+        assert again == config, f"the config must be {config}. Received: {again}"
+    # Equality may compare the configs, which both lack what one of them lacks.
     one, two = float64(given(tensor(w))), float64(restored(tensor(w)))
     assert np.array_equal(one, two), (
         f"an object made from the config {config} must do the same. Received: "
@@ -143,6 +154,12 @@ def right_gradient(target, w):
         "the gradient must be that of the function, and has none of what NumPy computes. "
         f"Received: a slope of {found[0][0]:.3g}, but differences of {found[0][1]:.3g}"
     )
+    if not isinstance(target, Constraint | Plain):  # Keras follows the gradient of no other
+        at_zero = gradient(target, tensor(np.zeros_like(w)))
+        assert at_zero is None or np.isfinite(float64(at_zero)).all(), (
+            "the gradient at zero, where biases start and pruned weights are, must be finite. "
+            f"Received: {float64(at_zero).flat[0]}"
+        )
 
 
 def _ramp(w, middle):

@@ -1,11 +1,13 @@
 """Laws of constraints."""
 
+import itertools
 import math
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_norms.testing.harness import float64
 from keras_norms.testing.laws.measures import (
     EPS,
     allowed_gap,
@@ -123,15 +125,32 @@ def nearest(target, w):
     """No feasible point is nearer, in a convex set: <w - p, z - p> <= 0 for its points z."""
     axes = target.group_axes(w.ndim)
     largest = np.abs(w) == np.abs(w).max(axis=axes, keepdims=True)
-    p = project(target, w)
     # Another point, and one from the corner that the largest entry points to.
-    for other in (w[::-1] * np.float32(0.75) + np.float32(0.25), 4 * w * largest):
-        z = project(target, other.astype("float32"))
-        product = ((w - p) * (z - p)).sum(axis=None if target.has_coupled_groups else axes).max()
-        size = float(np.linalg.norm(w - p) + np.linalg.norm(z - p) + 1)
-        assert product <= allowed_gap(target, w, w, z) * size, (
-            f"p must be nearest. Received: {product}"
-        )
+    others = (w[::-1] * np.float32(0.75) + np.float32(0.25), 4 * w * largest)
+    points = [project(target, other.astype("float32")) for other in others]
+    # Of small and of large weights, too.
+    for given, z in itertools.product(
+        (w, w * np.float32(2.0**-20), w * np.float32(2.0**6)), points
+    ):
+        p = project(target, given)
+        product = (given - p) * (z - p)
+        product = product.sum(axis=None if target.has_coupled_groups else axes).max()
+        # Rounding and iterations move p and z by a part of their size, and of that of the weights.
+        part = (4 + math.log2(max(2, w.size))) * EPS + getattr(target, "inexactness", 0.0)
+        sizes = [float(np.linalg.norm(each)) for each in (given, p, z)]
+        gaps = float(np.linalg.norm(given - p) + np.linalg.norm(z - p))
+        assert product <= part * sum(sizes) * gaps, f"p must be nearest. Received: {product}"
+
+
+def step(target, w):
+    """A training step goes to the projection, or as far on the way to it as `step_rate` says."""
+    moved = float64(function_of(target, "__call__")(tensor(w)))
+    expected = w + target.step_rate * (project(target, w) - w)
+    gap = gap_between(target, w, moved, expected)
+    assert gap <= allowed_gap(target, w, w, moved), (
+        f"a call must go {target.step_rate:g} of the way to what `project` gives. Received: "
+        f"{gap:.3g} apart"
+    )
 
 
 def non_expansive(target, w):
