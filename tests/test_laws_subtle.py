@@ -239,6 +239,12 @@ def test_what_is_wrong_in_one_place_is_found(target, law):
         check(target)
 
 
+def test_state_of_every_second_call_is_called_state():
+    (check,) = [each for each in checks(EverySecondTime()) if repr(each) == "pure"]
+    with pytest.raises(AssertionError, match="must not depend on the calls before"):
+        check(EverySecondTime())
+
+
 @pytest.mark.parametrize(
     ("target", "shapes"),
     [

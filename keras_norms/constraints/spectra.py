@@ -51,12 +51,12 @@ class MaxSpectralNorm(_Spectral):
       and not the nearest point. The number is an upper bound of the largest singular value, at most
       0.1 % above it, so a weight that close to `max_value` becomes smaller, too.
 
-    Both use products of matrices only, and have no gradient in compiled code on JAX. For n groups
-    of m >= n entries, "scale" needs the Gram matrix, and squares it up to 11 times for n = 512: not
-    at all if all singular values are alike, and few times if one is the largest by far. "clip"
-    takes up to 20 products of n by n matrices for a weight in the set, else one to three passes of
-    90 products, a third of them n by n by m. In float16 and bfloat16, singular values may exceed
-    the bound by the rounding of entries.
+    Both use products of matrices only, and have no gradient in compiled code on JAX; nor has "clip"
+    where TensorFlow compiles by XLA. For n groups of m >= n entries, "scale" needs the Gram matrix,
+    and squares it up to 11 times for n = 512: not at all if all singular values are alike, and few
+    times if one is the largest by far. "clip" takes up to 20 products of n by n matrices for a
+    weight in the set, else one to three passes of 90 products, a third of them n by n by m. In
+    float16 and bfloat16, singular values may exceed the bound by the rounding of entries.
 
     A convolution with this kernel, as an operator on images, has a norm of at most the square root
     of the window's size times `max_value`; `conv_spectral_bound` gives a tighter number.
@@ -137,7 +137,8 @@ class Orthogonal(_Spectral):
     weight that is as near to it already does not change. Up to a condition number of 1e4, the
     result is within `1e-5 + 1e-6 * condition` times `gain` of the nearest point. Of a weight
     without full rank, each orthogonal completion is as near as any other; this one takes the
-    missing directions from a cosine transform. In compiled code on JAX, it has no gradient.
+    missing directions from a cosine transform. In code that XLA compiles, on JAX or TensorFlow, it
+    has no gradient.
 
     After a training step, 2 or 3 iterations of 3 matrix products each are enough. A weight that is
     far from orthogonal takes 11 to 20 of them.

@@ -122,8 +122,7 @@ def _with_steps_of_one(kernels, layer):
     moved = padded.reshape(len(kernels), *split, *kernels.shape[-2:])
     windows, phases = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
     moved = moved.transpose(0, *windows, *phases, 2 * rank + 1, 2 * rank + 2)
-    channels = math.prod(steps) * kernels.shape[-2]  # not -1, which an empty kernel cannot tell
-    return moved.reshape(*moved.shape[: rank + 1], channels, kernels.shape[-1])
+    return moved.reshape(*moved.shape[: rank + 1], -1, kernels.shape[-1])
 
 
 def _dilated(kernels, axis, dilation):

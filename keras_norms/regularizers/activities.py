@@ -20,6 +20,8 @@ class ActivityRegularizer(Regularizer):
     Up to Keras 3.13, a layer adds `activity_regularizer(outputs)` to the loss. From 3.14 on, it
     divides that by the batch size before. Under both, what a subclass returns from
     `compute_penalty(outputs)` enters the loss as it is: if Keras divides, a call multiplies first.
+    If `keras.config.floatx()` is float16, that product must not exceed 65504, or the loss is
+    infinite; mixed precision has losses in float32, and no such limit.
 
     Example:
     >>> import dataclasses, keras, numpy as np
