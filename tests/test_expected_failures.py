@@ -39,6 +39,12 @@ def test_a_failure_in_another_way_is_not_the_expected_one(tmp_path, way, status)
     assert found.status == status
 
 
+def test_a_crash_is_not_the_expected_failure(tmp_path):
+    crashed = runner.Outcome(case(), "crashed", "ValueError: must have", exception="ValueError")
+    (found,) = runner.as_expected([crashed], expecting_failure(tmp_path))
+    assert found == crashed
+
+
 def test_a_case_that_passes_against_what_is_expected_fails(tmp_path):
     (found,) = runner.run([case()], expected=expecting_failure(tmp_path))
     assert found.status == "failed"

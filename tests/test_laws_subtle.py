@@ -131,7 +131,7 @@ class Expands(Constraint):
     convex = True
 
     def compute_projection(self, w, axes):
-        return 1.5 * w
+        return 1.05 * w
 
 
 @registered

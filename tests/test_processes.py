@@ -109,6 +109,18 @@ def options(cases, controls, **changes):
     return types.SimpleNamespace(**given | changes)
 
 
+@pytest.mark.parametrize(("name", "others"), [("with_a_living_one", True), ("with_none", False)])
+def test_one_living_mutant_beside_a_dead_one_breaks_the_run(tmp_path, name, others):
+    right = 'MUTANTS += [Mutant("right", {"MaxNorm": lambda **c: keras_norms.MaxNorm(**c)})]'
+    text = f"import keras_norms\n{MUTANTS}{right if others else ''}\n"
+    cases, controls = folders(tmp_path, name, text)
+    (file,) = cases.rglob("*.json")
+    data = json.loads(file.read_text())
+    file.write_text(json.dumps(data | {"count": 1, "cases": data["cases"][:1]}))  # which is right
+    code = command.run(options(cases, controls, jobs=1))
+    assert code == (command.BROKEN if others else command.CONFORMS)
+
+
 @pytest.mark.parametrize(
     ("name", "changed"),
     [

@@ -70,6 +70,29 @@ def test_a_crash_is_not_a_failure_that_a_mutant_may_claim():
     assert not found.dead
 
 
+def test_a_mutant_that_is_killed_once_and_crashes_once_is_not_dead():
+    calls = []
+
+    def broken(**config):
+        calls.append(config)
+        if len(calls) > 1:
+            raise RuntimeError("a bug in the mutant")
+        return lambda w: 2 * w
+
+    mutant = controls.Mutant("broken", {"MaxNorm": broken})
+    found = controls.run_mutant(mutant, [case(), case(id="b")], all_kills=True)
+    assert found.killers == ["a"]
+    assert not found.dead
+
+
+@pytest.mark.parametrize(("words", "status"), [(["max_value"], "passed"), (["-1"], "passed")])
+def test_each_word_of_an_error_is_looked_for(words, status):
+    wrong = {"config": {"max_value": -1.0}, "kind": "raises", "inputs": {}}
+    for expected, found in ((words, status), ([*words, "no such word"], "failed")):
+        given = case(**wrong, expected={"error": "ValueError", "words": expected})
+        assert outcome(given).status == found
+
+
 def test_a_mutant_may_be_meant_to_crash():
     def broken(**config):
         raise RuntimeError("as it must")
