@@ -139,3 +139,14 @@ def test_the_report_holds_what_a_reader_needs(tmp_path):
     )
     assert report["device"] == "cpu"
     assert {"keras", "numpy", "python", "keras_norms"} < set(report["versions"])
+
+
+def test_a_report_that_the_system_refuses_is_said_before_the_run(tmp_path, monkeypatch, capsys):
+    def refuse(path, *arguments, **named):
+        raise OSError(30, "Read-only file system", str(path))
+
+    path = tmp_path / "report.json"
+    monkeypatch.setattr(pathlib.Path, "write_text", refuse)
+    assert cli.main(["conformance", "-k", "non_neg", "--report", str(path)]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("--report cannot be written: [Errno 30] Read-only file system")

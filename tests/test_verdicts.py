@@ -188,6 +188,9 @@ def test_keras_is_not_asked_about_a_class_of_the_user(option, tmp_path, monkeypa
     [
         (["--cases", ""], "--cases must be a folder. Received an empty text"),
         (["--controls", ""], "--controls must be a folder. Received an empty text"),
+        (["--report", ""], "--report must be a file. Received an empty text"),
+        (["--keras-report", ""], "--keras-report must be a file. Received an empty text"),
+        (["--report", "/dev/null/report.json"], "--report"),
         (["--target", CAPPED, "--device", "mesh"], "has no use for: --device mesh"),
     ],
 )

@@ -35,8 +35,14 @@ def run(options):
     if line:
         console.print(line, markup=False)
         return USAGE
-    for report in _reports(options).values():  # one of an earlier run must not stand for this one
-        report.unlink(missing_ok=True)
+    for option, report in _reports(options).items():
+        try:
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_text("", "utf-8")  # before the cases run, which takes minutes
+            report.unlink()  # one of an earlier run must not stand for this one
+        except OSError as error:
+            console.print(f"{option} cannot be written: {error}", markup=False)
+            return USAGE
     backend = keras.backend.backend()
     wrong = trouble(options.backend or backend, options.device)
     if wrong:
@@ -133,12 +139,11 @@ def _run_suite(options, backend, console):
 
 
 def _write(report, name):
-    path = pathlib.Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
+    pathlib.Path(name).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 _FOR_CASES = ("cases", "controls", "all_kills", "report", "keras_report", "words", "quiet")
+_PATHS = {"cases": "folder", "controls": "folder", "report": "file", "keras_report": "file"}
 _OPTIONS = {"words": "-k", "keras_report": "--keras-report", "all_kills": "--all-kills"}
 
 
@@ -159,9 +164,10 @@ def _usage(options):
         return f"--target {options.target} has no use for: {', '.join(given)}."
     if options.all_kills and not options.controls:
         return "--all-kills is about controls, and needs --controls."
-    for name in ("cases", "controls"):
-        if getattr(options, name) == "":  # as of a variable of a shell that is not set
-            return f"--{name} must be a folder. Received an empty text."
+    for option, what in _PATHS.items():
+        if getattr(options, option) == "":  # as of a variable of a shell that is not set
+            name = option.replace("_", "-")
+            return f"--{name} must be a {what}. Received an empty text."
     reports = _reports(options)
     for option, path in reports.items():
         if path.is_dir() or any(parent.is_file() for parent in path.parents):
