@@ -69,12 +69,27 @@ def own_cases(folder, change):
     return ["conformance", "--cases", str(folder)]
 
 
+def raising(words):
+    """A case of an error, whose message has these words."""
+    config = {"max_value": -1.0}
+    return {
+        "kind": "raises",
+        "config": config,
+        "inputs": {},
+        "expected": {"error": "ValueError", "words": words},
+    }
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
         (lambda data: None, 0, "1 passed, 0 failed"),
         (lambda data: data["cases"][0]["config"].update(max_value=3.0), 1, "1 failed"),
         (lambda data: "{", 3, "is not JSON: Expecting property name"),
+        (lambda data: '{"count": 1, "count": 1}', 3, "the key 'count' is there twice"),
+        (lambda data: data["cases"][0].update(raising([])), 3, "[] should be non-empty"),
+        (lambda data: data["cases"][0].update(raising([""])), 3, "'' should be non-empty"),
+        (lambda data: data["cases"][0].update(raising(["-1"])), 0, "1 passed"),
         (lambda data: data.update(count=2), 3, "must hold 2 cases. Received: 1"),
         (lambda data: data["cases"][0].update(kind="forwrad"), 3, "$.cases[0].kind: 'forwrad'"),
         (lambda data: data["cases"][0].update(kind="jit"), 3, "'one_graph' is a required property"),

@@ -93,6 +93,16 @@ def test_each_word_of_an_error_is_looked_for(words, status):
         assert outcome(given).status == found
 
 
+def test_a_key_that_a_config_lacks_has_no_value():
+    """Whatever is expected of it, be it what stands for nothing."""
+    given = case(kind="config_roundtrip", config={"max_value": 1.0})
+    for value in ("nothing", None):
+        expected = given.expected | {"config": {"max_valu": value}}
+        found = outcome(dataclasses.replace(given, expected=expected))
+        assert found.status == "failed"
+        assert "The config must have" in found.message
+
+
 def test_a_mutant_may_be_meant_to_crash():
     def broken(**config):
         raise RuntimeError("as it must")

@@ -62,7 +62,7 @@ def check_schema(folder):
     validator = jsonschema.Draft202012Validator(json.loads(schema.read_text("utf-8")))
     for path in case_files(folder):
         try:
-            errors = validator.iter_errors(json.loads(path.read_text("utf-8")))
+            errors = validator.iter_errors(_json_of(path))
         except ValueError as error:
             raise BrokenCases(f"{path} is not JSON: {error}") from error
         worst = jsonschema.exceptions.best_match(errors)
@@ -74,6 +74,23 @@ def check_schema(folder):
         _check_arrays(case)
         if case.kind == "by_name" and ":" in case.target:
             raise BrokenCases(f"{case.id} asks for a name, which no {case.target} is found by.")
+
+
+def _json_of(path):
+    """What a file holds.
+
+    Raises:
+        ValueError: If it is not JSON, or has a key twice, of which one would not count.
+    """
+
+    def unique(pairs):
+        names = [name for name, _ in pairs]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the key {twice!r} is there twice")
+        return dict(pairs)
+
+    return json.loads(path.read_text("utf-8"), object_pairs_hook=unique)
 
 
 def _check_arrays(case):
@@ -91,6 +108,13 @@ def _check_arrays(case):
         if not np.array_equal(held, array, equal_nan=True):
             raise BrokenCases(
                 f"The array {name!r} of {case.id} must hold numbers that are exact in {case.dtype}."
+            )
+    if case.kind == "gradient" and "weights" in case.inputs:
+        shapes = [case.inputs[name]["shape"] for name in ("weights", "w")]
+        if shapes[0] != shapes[1]:  # they would be broadcast
+            raise BrokenCases(
+                f"The weights of the gradient of {case.id} must have the shape {shapes[1]} of w. "
+                f"Received: {shapes[0]}"
             )
 
 
@@ -127,7 +151,7 @@ def load_cases(folder):
     cases = []
     for path in case_files(folder):
         try:
-            data = json.loads(path.read_text("utf-8"))
+            data = _json_of(path)
             count, found = data["count"], data["cases"]
             cases += [Case(target=data["target"], **case) for case in found]
         except (KeyError, TypeError, ValueError) as error:

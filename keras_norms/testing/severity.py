@@ -61,7 +61,7 @@ def of_config(found, wanted):
     errors = []
     for key, value in wanted.items():
         other = found.get(key)
-        if other == value:
+        if key in found and other == value:
             continue
         numbers = all(
             isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)

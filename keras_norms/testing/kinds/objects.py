@@ -66,7 +66,7 @@ def _same_config(config, expected):
             _same_config(each["config"], member["config"])
         return
     wanted = {key: argument(value) for key, value in expected.items()}
-    found = {key: config.get(key, "nothing") for key in wanted}
+    found = {key: config[key] for key in wanted if key in config}
     if found != wanted:
         raise Mismatch(
             f"The config must have {wanted}. Received: {found}", severity.of_config(found, wanted)
