@@ -9,6 +9,7 @@ from one_case import case
 from keras_norms.testing import controls, runner
 from keras_norms.testing.cases import (
     BrokenCases,
+    check_schema,
     exact_array,
     input_array,
     load_cases,
@@ -148,3 +149,12 @@ def test_only_what_is_partial_may_lack_a_class_or_an_argument():
     assert runner.run_case(case(), Harness(lacks, partial=False)).status == "crashed"
     unknown = case(config={"nothing": 1})
     assert runner.run_case(unknown, Harness(OURS.classes(), partial=False)).status == "crashed"
+
+
+def test_the_weights_of_a_gradient_are_not_broadcast(tmp_path):
+    data = json.loads((packaged_cases() / "clip" / "forward.json").read_text("utf-8"))
+    first = next(c for c in data["cases"] if c["kind"] == "gradient")
+    first["inputs"]["weights"] = {"shape": [1], "values": ["0x1.0p+0"]}
+    (tmp_path / "cases.json").write_text(json.dumps(data | {"count": 1, "cases": [first]}))
+    with pytest.raises(BrokenCases, match="The weights of the gradient"):
+        check_schema(tmp_path)
