@@ -97,6 +97,13 @@ class WrongAxisOfConvolutions(Ball):
 
 @registered
 @frozen
+class LastAxisOfSequences(Ball):
+    def compute_projection(self, w, axes):
+        return super().compute_projection(w, axes if len(w.shape) < 3 else (len(w.shape) - 1,))
+
+
+@registered
+@frozen
 class ZeroIfSmall(Ball):
     def compute_projection(self, w, axes):
         return ops.where(l2(w, axes) < 1e-4, 0 * w, super().compute_projection(w, axes))
@@ -222,6 +229,7 @@ def broken(target, shapes=None):
         (LoadsAsAnother(), "loads"),
         (WrongAxisOfConvolutions(), "groups_independent"),
         (WrongAxisOfConvolutions(), "permuting_axes_commutes"),
+        (LastAxisOfSequences(), "groups_independent"),
         (ZeroIfSmall(), "nearest"),
         (HalfIfLarge(), "nearest"),
         (StepsAway(), "step"),

@@ -66,16 +66,10 @@ def shape_and_dtype(target, w):
 def groups_independent(target, w):
     """What is outside of a group does not change it."""
     axes = target.group_axes(w.ndim)
-    outside = [a for a in range(w.ndim) if a not in axes]
-    if not outside:
-        return
-    other = w.copy()
-    first = [slice(None)] * w.ndim
-    first[outside[0]] = slice(0, 1)
-    rest = [slice(None)] * w.ndim
-    rest[outside[0]] = slice(1, None)
-    other[tuple(rest)] = 1 - other[tuple(rest)]
-    one, two = project(target, w)[tuple(first)], project(target, other)[tuple(first)]
+    group = tuple(slice(None) if a in axes else slice(0, 1) for a in range(w.ndim))
+    other = 1 - w
+    other[group] = w[group]
+    one, two = project(target, w)[group], project(target, other)[group]
     gap = np.abs(one - two).max(initial=0)
     assert gap <= allowed_gap(target, w, one), (
         f"what is outside of a group along axis {axes} must not change it. Received: {gap}"
