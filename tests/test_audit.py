@@ -411,3 +411,10 @@ def test_what_an_epsilon_of_keras_leaves_is_not_violated(constraint, size):
     assert norms.min() >= 0.5 * (1 - 1e-6), "projected exactly"
     layer.kernel.assign(start * (0.4 / size))
     assert "violated" in {f.code for f in kn.audit(model).findings}
+
+
+def test_a_norm_that_keras_only_lowers_has_no_such_allowance():
+    layer = L.Dense(1, kernel_constraint=keras.constraints.MaxNorm(1.0))
+    model = keras.Sequential([L.Input((4,)), layer])
+    layer.kernel.assign(np.full((4, 1), 0.5 * (1 + 5e-5)))
+    assert "violated" in {f.code for f in kn.audit(model).findings}

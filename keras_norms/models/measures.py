@@ -133,9 +133,15 @@ def worst_excess(constraint, w):
         return 0.0
     norms = norms_of(w, excess_axes_of(constraint, len(w.shape)))
     epsilon = 0 if isinstance(constraint, Constraint) else 2 * keras.config.epsilon()
-    relative = rounding_of(constraint, w) + (_LEFT_BY_KERAS if is_from_keras(constraint) else 0)
+    relative = rounding_of(constraint, w) + (_LEFT_BY_KERAS if _may_end_below(constraint) else 0)
     outside = excess[excess > epsilon + relative * np.maximum(norms, excess)]
     return float(outside.max()) if outside.size else 0.0
+
+
+def _may_end_below(constraint):
+    """Whether it is one of Keras that asks for a least norm, which its epsilon keeps it from."""
+    least, _ = getattr(drop_in_of(constraint), "norm_bounds", (0, math.inf))
+    return is_from_keras(constraint) and least > 0
 
 
 def rounding_of(constraint, w):
