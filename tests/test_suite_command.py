@@ -87,6 +87,13 @@ def raising(words):
         (lambda data: data["cases"][0]["config"].update(max_value=3.0), 1, "1 failed"),
         (lambda data: "{", 3, "is not JSON: Expecting property name"),
         (lambda data: '{"count": 1, "count": 1}', 3, "the key 'count' is there twice"),
+        (lambda data: '{"count": 1e999}', 3, "1e999 is not a finite number"),
+        (lambda data: '{"count": NaN}', 3, "NaN is not a finite number"),
+        (
+            lambda data: data["cases"][0]["expected"]["result"].update(passes=1000000),
+            3,
+            "1000000 is greater than the maximum of 16",
+        ),
         (lambda data: data["cases"][0].update(raising([])), 3, "[] should be non-empty"),
         (lambda data: data["cases"][0].update(raising([""])), 3, "'' should be non-empty"),
         (lambda data: data["cases"][0].update(raising(["-1"])), 0, "1 passed"),

@@ -168,6 +168,8 @@ def test_an_error_is_measured_where_the_quantity_has_its_size():
     got = np.array([1.0, 2.0**-20 + 2.0**-23])
     assert score(got, exact, "float32", "largest") == 1.0
     assert score(got, exact, "float32") == 2.0**20
+    exact, got = np.array([[-3.0, 0.0], [3.0, 0.0]]), np.array([-3.0 - 2.0**-20, 3.0])
+    assert score(got, exact, "float32", "norm") == 2.0  # of 6, whose ulp is 2**-21
 
 
 def test_a_result_that_is_not_finite_is_printed():

@@ -7,6 +7,7 @@ strings, so nothing is lost on the way; expected values are pairs of doubles.
 import dataclasses
 import importlib.resources
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -80,7 +81,8 @@ def _json_of(path):
     """What a file holds.
 
     Raises:
-        ValueError: If it is not JSON, or has a key twice, of which one would not count.
+        ValueError: If it is not JSON, has a key twice, of which one would not count, or a number
+            that is not finite, such as a bound that nothing exceeds.
     """
 
     def unique(pairs):
@@ -90,7 +92,13 @@ def _json_of(path):
             raise ValueError(f"the key {twice!r} is there twice")
         return dict(pairs)
 
-    return json.loads(path.read_text("utf-8"), object_pairs_hook=unique)
+    def finite(number):
+        if not math.isfinite(value := float(number)):
+            raise ValueError(f"{number} is not a finite number")
+        return value
+
+    text = path.read_text("utf-8")
+    return json.loads(text, object_pairs_hook=unique, parse_float=finite, parse_constant=finite)
 
 
 def _check_arrays(case):
