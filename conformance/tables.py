@@ -118,8 +118,9 @@ def proof(ours):
     controls = max(len(report["controls"]) for report in ours.values())
     return (
         f"Golden cases, which have exact results, that pass: {', '.join(passed)}. The others fail "
-        "because of a mistake in Keras or in a backend, and are listed. We put "
-        f"{controls} deliberate bugs into the code and the tests; the suite noticed each.\n"
+        "because of a mistake in Keras or in a backend, and are listed. The suite also ran on "
+        f"{controls} controls, which are classes with a deliberate mistake and broken harnesses, "
+        "and noticed each.\n"
     )
 
 

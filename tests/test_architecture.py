@@ -70,6 +70,7 @@ ORDER = [
     "models.averages",
     "models.setters",
     "models.attach",
+    "models.distributions",
     "models.pruning",
     "models.files",
     "models.copies",

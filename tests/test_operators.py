@@ -126,6 +126,13 @@ def test_audit_shows_the_spectrum_of_kernels_and_of_convolutions():
     assert not kn.audit(model).weights[0].columns
 
 
+def test_audit_shows_the_norm_of_a_separable_convolution_once():
+    model = keras.Sequential([L.Input((8, 8, 2)), L.SeparableConv2D(4, 3)])
+    depthwise, pointwise = (weight.columns for weight in kn.audit(model, spectra=True).weights)
+    assert "operator norm" not in depthwise
+    assert pointwise["operator norm"] == kn.conv_spectral_bound(model.layers[0])
+
+
 @pytest.mark.parametrize("strides", [1, 2])
 def test_a_kernel_of_no_channels_has_norm_zero(strides):
     conv = L.Conv2D(3, 2, strides=strides)

@@ -144,7 +144,7 @@ def audit(
             configs, without values; what that does not settle is not reported.
         spectra: Whether to show, for each kernel, the largest singular value of its units ("largest
             singular value"), as an upper bound that is at most 0.1 % above it; and for each
-            convolution what `conv_spectral_bound` says ("operator norm").
+            convolution what `conv_spectral_bound` says of the layer ("operator norm").
 
     Returns:
         An `Audit`: print it, or use `findings`, `errors`, `to_dict()`, `to_markdown()`, `plot()`.
@@ -233,7 +233,8 @@ def _report(weight, spectra):
 def _spectra(weight):
     """The largest singular value of the units of a kernel, and of its convolution if it has one."""
     columns = {"largest singular value": largest_singular_value(weight)}
-    if weight.name == "kernel" and isinstance(weight.layer, CONVOLUTIONS):
+    # A separable convolution ends with the second of its kernels.
+    if weight.name in ("kernel", "pointwise_kernel") and isinstance(weight.layer, CONVOLUTIONS):
         columns["operator norm"] = conv_spectral_bound(weight.layer)
     return columns
 

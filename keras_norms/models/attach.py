@@ -45,8 +45,9 @@ def constrain(
         where: None for every kernel of known layout, depthwise and recurrent ones too; a layer
             class or a tuple of them, for the kernels and embedding tables of such layers and of
             the layers that they enclose; a regular expression searched in the weight's path, such
-            as "block1/.*kernel" (names that Keras numbers by itself change from run to run); or a
-            function `(layer, variable) -> bool`.
+            as "block1/.*kernel" (automatic names such as `dense_1` count the layers made before in
+            the same process); or a function `(layer, variable) -> bool` of each weight, biases too,
+            and the layer that owns it, such as the cell of an LSTM.
         axis: "unit" finds the axes of one norm per unit for each weight; "own" keeps the axis of
             the constraint.
         unknown: What to do about weights whose layout would be needed and is not known: "warn"

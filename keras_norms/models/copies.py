@@ -8,9 +8,7 @@ import keras
 
 from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.loading import needed_to_load, same
-from keras_norms.models.weights import contents_of
-
-_KINDS = ("constraint", "regularizer")
+from keras_norms.models.weights import KINDS, contents_of
 
 
 def lost_by_saving(contents):
@@ -21,7 +19,7 @@ def lost_by_saving(contents):
     Returns:
         Pairs of a `Weight` and "constraint" or "regularizer", and a clause that says why.
     """
-    settings = [(weight, kind) for weight in contents.weights for kind in _KINDS]
+    settings = [(weight, kind) for weight in contents.weights for kind in KINDS]
     set_now = [(w, kind) for w, kind in settings if getattr(w.variable, kind) is not None]
     try:
         loaded = contents_of(_saved_and_loaded(contents)).weights

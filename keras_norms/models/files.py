@@ -20,10 +20,9 @@ import keras
 from keras_norms.models.describe import title
 from keras_norms.models.holders import apply_settings, renew_steps
 from keras_norms.models.loading import needed_to_load
-from keras_norms.models.weights import contents_of
+from keras_norms.models.weights import KINDS, contents_of
 
 MEMBER = "keras_norms_settings.json"
-_KINDS = ("constraint", "regularizer")
 _FORMAT = 1
 
 
@@ -66,9 +65,7 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
         _replace(filepath, lambda path: _copy_with(filepath, path, text))
     else:
         _replace(filepath, lambda path: path.write_text(text, "utf-8"))
-    return [
-        w.path for w in weights if any(getattr(w.variable, kind) is not None for kind in _KINDS)
-    ]
+    return [w.path for w in weights if any(getattr(w.variable, kind) is not None for kind in KINDS)]
 
 
 def load_settings(
@@ -78,7 +75,7 @@ def load_settings(
 
     All settings of the model are replaced, also by none. There must be as many weights in the file,
     of the same shapes. Weights are matched by path, without the name of the model. If the paths are
-    not the same in both, they are compared without the numbers that Keras gives anew in each run,
+    not the same in both, they are compared without the numbers of automatic names,
     and weights of one such path are matched by their order. If some names are still not the same,
     all weights are matched by their order, unless a name that is the same is at another place. No
     weight is moved; `keras_norms.project` does that.
@@ -114,12 +111,12 @@ def load_settings(
     pairs = _matched(contents.weights, entries, filepath)
     settings = {
         kind: [(weight, _made(entry, kind, custom_objects)) for weight, entry in pairs]
-        for kind in _KINDS
+        for kind in KINDS
     }
-    for kind in _KINDS:
+    for kind in KINDS:
         apply_settings(contents.weights, settings[kind], kind)
     renew_steps(layer for layer, _ in contents.layers)
-    return [w.path for w, entry in pairs if any(entry[kind] is not None for kind in _KINDS)]
+    return [w.path for w, entry in pairs if any(entry[kind] is not None for kind in KINDS)]
 
 
 def has_settings(filepath):
@@ -161,7 +158,7 @@ def _is_replaceable(filepath):
 def _entry(weight):
     """What the file says of one weight."""
     entry = {"path": weight.label, "shape": list(weight.variable.shape)}
-    for kind in _KINDS:
+    for kind in KINDS:
         setting = getattr(weight.variable, kind)
         needed = None if setting is None else needed_to_load(setting)
         if needed:
@@ -207,7 +204,7 @@ def _read(filepath):
                 data = json.loads(archive.read(MEMBER))
         else:
             data = json.loads(filepath.read_text("utf-8"))
-        needed = {"path", "shape", *_KINDS}
+        needed = {"path", "shape", *KINDS}
         if data["format"] == _FORMAT and all(needed <= each.keys() for each in data["weights"]):
             return data["weights"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

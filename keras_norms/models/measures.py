@@ -87,7 +87,7 @@ def excess_of(constraint, w, times=1):
         times: A number that `w` is multiplied by first.
     """
     axes = excess_axes_of(constraint, len(w.shape))
-    if _looks_at_groups(constraint):
+    if _can_be_measured_in_parts(constraint):
         return _numbers(lambda part: constraint.excess(part * times), _parts(w, axes))
     whole = lift(as_tensor(w)) * times
     if isinstance(constraint, Constraint):
@@ -97,10 +97,11 @@ def excess_of(constraint, w, times=1):
     return np.ravel(ops.convert_to_numpy(distances))
 
 
-def _looks_at_groups(constraint):
-    """Whether it looks at nothing but groups: a function may look at any part of the weight.
+def _can_be_measured_in_parts(constraint):
+    """Whether the excess of some groups is the same without the others.
 
-    So may a subclass of ours that overrides `__call__` only.
+    A function may look at any part of the weight, and so may a subclass of ours that overrides
+    `__call__` only. Groups that depend on each other, as those of singular values, make one part.
     """
     cls = type(constraint)
     return (

@@ -5,16 +5,10 @@ from typing import Any
 import numpy as np
 
 from keras_norms.config import fraction, whole
+from keras_norms.models.distributions import Distribution, check_distribution, masks_for
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.project_weights import ProjectWeights
-from keras_norms.models.pruning import (
-    Distribution,
-    check_distribution,
-    has_mask,
-    masks_for,
-    set_masks,
-    to_prune,
-)
+from keras_norms.models.pruning import has_mask, set_masks, to_prune
 from keras_norms.models.weights import check_built, contents_of
 from keras_norms.warning import warn
 

@@ -139,6 +139,8 @@ def _may_hold(layer, attribute):
     )
 
 
+# The attributes of a variable that hold its settings.
+KINDS = ("constraint", "regularizer")
 _OF_LORA = re.compile("lora_(.+)_[ab]")
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 

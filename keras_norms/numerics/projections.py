@@ -1,7 +1,8 @@
 """Projections: pure maps onto a set, group by group. No Keras classes, no state.
 
-The radial maps multiply each group by one factor. The factor is exactly 1 for a group that is in
-the set already, so feasible weights do not change; there is no epsilon and no division by zero.
+The radial maps multiply each group by one factor. Those that have an inside, max-norm and
+min-max-norm, have the factor 1 there, so feasible weights do not change; there is no epsilon and
+no division by zero.
 """
 
 import math
