@@ -11,7 +11,17 @@ from test_pruning import Watch, data, kernels, network, zeros
 import keras_norms as kn
 
 
-@pytest.mark.parametrize("arguments", [(0.5, 3, 2), (0.5, -1, 2), (1.2, 0, 2), (0.5, 0, 2, -0.1)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (0.5, 3, 2),
+        (0.5, -1, 2),
+        (1.2, 0, 2),
+        (0.5, 0, 2, -0.1),
+        (0.5, 0, 2, 0.8),
+        (0.5, 0, 2, 0.0, "uniform", "("),
+    ],
+)
 def test_a_schedule_that_cannot_be_is_refused(arguments):
     with pytest.raises(ValueError, match="Received"):
         kn.SparsitySchedule(*arguments)
@@ -140,6 +150,31 @@ def test_one_schedule_prunes_two_models():
         assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
 
 
-def test_a_schedule_that_falls_warns_too_if_it_is_cut_short():
-    with pytest.warns(kn.KerasNormsWarning, match="ended with epoch 0 at a sparsity of 0.8"):
-        network().fit(*data(), epochs=1, callbacks=[kn.SparsitySchedule(0.5, 0, 2, 0.8)], verbose=0)
+def test_early_stopping_after_a_schedule_restores_what_only_project_mends():
+    """As docs/pruning.md says: before it in the list, its weights are put to zero."""
+    model = network()
+    callbacks = [kn.SparsitySchedule(0.5, 0, 0), Restore()]
+    model.fit(*data(), epochs=1, callbacks=callbacks, verbose=0)
+    assert [f.code for f in kn.audit(model).findings] == ["violated"] * 3
+    kn.project(model)
+    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
+
+
+def averaging(model):
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), model.loss)
+    return model
+
+
+def test_averages_are_handled_before_the_schedule_begins():
+    """Zeros of an earlier constraint are in them, and JAX' buffers are not shared."""
+    model, schedule = averaging(network()), kn.SparsitySchedule(0.9, 2, 3)
+    kn.prune(model, 0.5)
+    with pytest.warns(kn.KerasNormsWarning, match="Go on with"):
+        model.fit(*data(), epochs=1, callbacks=[schedule], verbose=0)
+    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
+    model.fit(*data(), initial_epoch=1, epochs=4, callbacks=[schedule], verbose=0)
+    assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.9, abs=1e-3)
+
+
+def test_a_callback_without_constraints_may_evaluate():
+    network().evaluate(*data(), callbacks=[kn.SparsitySchedule(0.5, 0, 0)], verbose=0)

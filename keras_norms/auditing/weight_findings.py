@@ -15,6 +15,7 @@ from keras_norms.models.expressions import variable_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.layouts import has_layout
 from keras_norms.models.loading import same
+from keras_norms.models.measures import projected, worst_excess
 from keras_norms.models.selection import register_call
 from keras_norms.numerics.groups import axes_of_layout
 from keras_norms.numerics.precision import EPS
@@ -230,6 +231,9 @@ def not_finite(weight):
     )
 
 
+_AGREEING = "# choose constraints of which the last keeps what the others have done"
+
+
 def violated(weight, worst):
     """A weight is outside its set now; if it is frozen, it stays there."""
     constraint = weight.variable.constraint
@@ -243,6 +247,13 @@ def violated(weight, worst):
     if weight.obstacle == "frozen":
         severity, code = "error", "frozen"
         message = f"{outside}; the weight is frozen, and Keras never constrains it"
+    elif worst_excess(constraint, projected(constraint, weight.variable)) > 0:
+        message = (
+            f"{outside}, and a projection does not change that: each moves the weight again, as "
+            "that of a chain whose members do not agree"
+        )
+        yield Finding("violated", "warning", weight.path, message, _AGREEING)
+        return
     else:
         severity, code = "warning", "violated"
         message = (

@@ -192,11 +192,26 @@ class SparseUnits(_Sparse):
 def _mask(name, value):
     """A mask as an array of truth values that nobody can change."""
     if isinstance(value, dict):  # as `get_config` writes it
-        bits = np.frombuffer(base64.b64decode(value["bits"]), "uint8")
-        shape = tuple(value["shape"])
-        mask = np.unpackbits(bits, count=math.prod(shape)).reshape(shape)
+        try:
+            bits = np.frombuffer(base64.b64decode(value["bits"]), "uint8")
+            shape = tuple(value["shape"])
+            if len(bits) != math.ceil(math.prod(shape) / 8):  # NumPy would add zeros
+                raise ValueError(f"{len(bits)} bytes for {shape}")
+            mask = np.unpackbits(bits, count=math.prod(shape)).reshape(shape)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"`{name}` must be an array, or what `get_config` writes: its `shape` and its "
+                f"`bits`. Received: {name}={reprlib.repr(value)}"
+            ) from error
     else:
-        mask = np.asarray(value if isinstance(value, (bool, list)) else ops.convert_to_numpy(value))
+        try:
+            mask = np.asarray(
+                value if isinstance(value, (bool, list)) else ops.convert_to_numpy(value)
+            )
+        except ValueError as error:  # of rows of several lengths
+            raise ValueError(
+                f"`{name}` must be an array. Received: {name}={reprlib.repr(value)}"
+            ) from error
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise ValueError(
             f"`{name}` must hold True and False, or 1 and 0. "
@@ -214,7 +229,8 @@ class FixedMask(_Sparse):
     """Weights that are zero where a mask is False: the nearest point, a product with the mask.
 
     It keeps a pattern of connections: a pruned one (`freeze_zeros`), or one that is given, as in
-    MADE. The config holds the mask as packed bits, 1/6 byte per weight.
+    MADE. The config holds the mask as packed bits, 1/6 byte per weight. An entry that is NaN or
+    infinite becomes NaN where the mask is False, as their product with 0 is.
 
     Args:
         mask: An array of True and False, or 1 and 0. Its shape is that of the weight, or one that

@@ -162,7 +162,8 @@ def project(model: Any) -> list[str]:
     """Put every constrained weight of a model into its set, exactly, and its moving average too.
 
     Keras applies constraints after optimizer steps only. Initial, loaded and frozen weights, and
-    the moving averages of an optimizer with `use_ema=True`, may therefore be outside their sets. A
+    the moving averages of an optimizer with `use_ema=True`, may therefore be outside their sets.
+    Averages are looked for in the optimizer that the model is compiled with, in no other one. A
     constraint of keras_norms is applied by its `project`, any other by a call.
 
     Args:

@@ -37,6 +37,12 @@ def checked_drop_in_of(setting):
     return cls.from_config(setting.get_config())
 
 
+def members_of(constraint):
+    """The constraints that a chain is made of, or the one that it is, or none."""
+    found = getattr(drop_in_of(constraint), "members", (constraint,))
+    return [each for each in found if each is not None]
+
+
 def is_exported(setting):
     """Whether its class is one that the package exports."""
     return type(setting) in (CONSTRAINTS | REGULARIZERS).values()

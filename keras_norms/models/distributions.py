@@ -7,6 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_norms.config import one_of
+from keras_norms.models.describe import members_of
+from keras_norms.models.measures import projected
 from keras_norms.numerics.precision import lift
 from keras_norms.numerics.sparsity import kept
 
@@ -18,16 +20,16 @@ def check_distribution(distribution):
     one_of(*get_args(Distribution))("distribution", distribution)
 
 
-def counts_for(variables, sparsity, distribution):
+def counts_for(weights, sparsity, distribution):
     """How many entries each weight keeps, a list."""
     check_distribution(distribution)
-    shapes = [tuple(v.shape) for v in variables]
+    shapes = [tuple(w.variable.shape) for w in weights]
     if distribution == "uniform":
         return [kept(math.prod(shape), sparsity) for shape in shapes]
     total = kept(sum(map(math.prod, shapes)), sparsity)
     if distribution == "erk":
         return _by_shapes(shapes, total)
-    sizes = np.concatenate([_magnitudes(v).ravel() for v in variables])
+    sizes = np.concatenate([_sizes_of(w).ravel() for w in weights])
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     parts = np.split(mask_of_largest(sizes, total), ends[:-1])
     return [int(part.sum()) for part in parts]
@@ -51,12 +53,10 @@ def _by_shapes(shapes, total):
     ]
 
 
-def masks_for(variables, sparsity, distribution):
+def masks_for(weights, sparsity, distribution):
     """Where each weight has the entries that stay: arrays of truth values."""
-    counts = counts_for(variables, sparsity, distribution)
-    return [
-        mask_of_largest(_magnitudes(v), count) for v, count in zip(variables, counts, strict=True)
-    ]
+    counts = counts_for(weights, sparsity, distribution)
+    return [mask_of_largest(_sizes_of(w), count) for w, count in zip(weights, counts, strict=True)]
 
 
 def mask_of_largest(sizes, count):
@@ -71,11 +71,28 @@ def mask_of_largest(sizes, count):
     return chosen.reshape(sizes.shape)
 
 
-def numbers_of(variable):
-    """The values of a variable as a NumPy array of float32 or float64."""
-    return ops.convert_to_numpy(lift(ops.convert_to_tensor(variable.value)))
+def numbers_of(w):
+    """The values of a variable or tensor as a NumPy array of float32 or float64."""
+    return ops.convert_to_numpy(lift(ops.convert_to_tensor(w)))
 
 
-def _magnitudes(variable):
-    """Absolute values, in which NaN counts as infinite: it must not decide about other weights."""
-    return np.nan_to_num(np.abs(numbers_of(variable)), nan=np.inf, posinf=np.inf)
+def _sizes_of(weight):
+    """The magnitudes of the entries of a weight, in which NaN counts as infinite.
+
+    They are those after the constraints that stay beside the zeros, so that what these will make
+    small goes first. An entry that a mask has pruned has -1: it goes before a zero that is in use.
+    NaN must not decide about other weights.
+    """
+    members = members_of(weight.variable.constraint)
+    w = weight.variable
+    for each in members:
+        w = w if getattr(each, "is_sparse", False) else projected(each, w)
+    sizes = np.nan_to_num(np.abs(numbers_of(w)), nan=np.inf, posinf=np.inf)
+    for mask in masks_in(members):
+        sizes = np.where(mask, sizes, -1)
+    return sizes
+
+
+def masks_in(constraints):
+    """The masks of those constraints that have one."""
+    return [each.mask for each in constraints if getattr(each, "mask", None) is not None]

@@ -41,7 +41,7 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
         ValueError: If the model is not built; if a setting cannot be loaded, such as a function
             that is not registered; if there is no such `.keras` file; or if the path is that of
             an HDF5 file, of a directory, or of a file that `save_settings` did not write.
-        TypeError: If `model` is not a Keras model or layer.
+        TypeError: If `model` is not a Keras model or layer, or `filepath` no path.
 
     Example:
     >>> import keras, keras_norms as kn, os, tempfile
@@ -56,6 +56,10 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
     >>> loaded.layers[0].kernel.constraint
     MaxNorm(max_value=1.0, axis=0, ord=2)
     """
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise TypeError(
+            f"`filepath` must be a path; `model` is the first argument. Received: {filepath!r}"
+        )
     filepath = pathlib.Path(filepath)
     _check_writable(filepath)
     weights = contents_of(model).weights
@@ -75,10 +79,10 @@ def load_settings(
 
     All settings of the model are replaced, also by none. There must be as many weights in the file,
     of the same shapes. Weights are matched by path, without the name of the model. If the paths are
-    not the same in both, they are compared without the numbers of automatic names,
-    and weights of one such path are matched by their order. If some names are still not the same,
-    all weights are matched by their order, unless a name that is the same is at another place. No
-    weight is moved; `keras_norms.project` does that.
+    not the same in both, they are compared without the numbers at the end of names, which Keras
+    gives, and weights of one such path are matched by their order. If some names are still not the
+    same, all weights are matched by their order, unless a name that is the same is at another
+    place. No weight is moved; `keras_norms.project` does that.
 
     Args:
         model: A built Keras model or layer.

@@ -15,7 +15,7 @@ from keras_norms.models.measures import (
     penalty_in_loss,
     rounding_of,
 )
-from keras_norms.models.selection import select
+from keras_norms.models.selection import check_where, select
 from keras_norms.models.weights import contents_of
 
 # A group counts as on its bound if growing by this much would take it out of its set. It is more
@@ -66,6 +66,7 @@ class NormHistory(keras.callbacks.Callback):
 
     def __init__(self, where: Any = None, logs: bool = False, spectra: bool = False) -> None:
         super().__init__()
+        check_where(where)
         self.spectra = spectra
         self.where = where
         self.logs = logs

@@ -6,8 +6,8 @@ from typing import Any
 from keras_norms.config import fraction
 from keras_norms.constraints import Chain, FixedMask, Sparse
 from keras_norms.models.changes import Changes
-from keras_norms.models.describe import drop_in_of
-from keras_norms.models.distributions import Distribution, counts_for, numbers_of
+from keras_norms.models.describe import members_of
+from keras_norms.models.distributions import Distribution, counts_for, masks_in, numbers_of
 from keras_norms.models.planning import planned
 from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
 from keras_norms.models.weights import contents_of
@@ -21,7 +21,8 @@ def prune(
 
     It sets a `Sparse` constraint on each weight: after each optimizer step, the largest entries
     stay, so which ones are zero may change. `freeze_zeros` fixes them, and `SparsitySchedule`
-    prunes step by step. A constraint of another kind stays: it is applied first.
+    prunes step by step. A constraint of another kind stays, and so does a `FixedMask`: they are
+    applied first, and the entries are chosen from what they leave.
 
     Args:
         model: A built Keras model or layer.
@@ -54,7 +55,7 @@ def prune(
     digits/head/kernel (64, 10): Sparse(sparsity=0.9, axis=None)
     """
     contents, weights, skipped = to_prune(model, where)
-    counts = counts_for([w.variable for w in weights], fraction("sparsity", sparsity), distribution)
+    counts = counts_for(weights, fraction("sparsity", sparsity), distribution)
     settings = []
     for weight, count in zip(weights, counts, strict=True):
         size = math.prod(weight.variable.shape)
@@ -67,7 +68,8 @@ def freeze_zeros(model: Any, where: Any = None) -> Changes:
     """Keep the zeros of today: each weight that has some gets a `FixedMask`.
 
     A training step then costs next to nothing more, and the pattern is saved with the model. A
-    sparse constraint is replaced; a constraint of another kind stays, and is applied first.
+    sparse constraint is replaced, and the zeros of a mask stay; a constraint of another kind stays,
+    and is applied first.
 
     Args:
         model: A built Keras model or layer.
@@ -111,19 +113,23 @@ def to_prune(model, where):
 
 def has_mask(weight):
     """Whether a weight has a sparse constraint already."""
-    return any(getattr(each, "is_sparse", False) for each in _members(weight))
+    return any(map(_is_sparse, members_of(weight.variable.constraint)))
 
 
-def _members(weight):
-    """The constraints of a weight: those that a chain is made of, or one, or none."""
-    constraint = weight.variable.constraint
-    found = getattr(drop_in_of(constraint), "members", (constraint,))
-    return [each for each in found if each is not None]
+def _is_sparse(constraint):
+    return getattr(constraint, "is_sparse", False)
 
 
 def set_masks(contents, masks, skipped=()):
-    """Pairs of a weight and its mask, set as constraints: what `constrain` returns."""
-    settings = [(weight, _beside(weight, FixedMask(mask))) for weight, mask in masks]
+    """Pairs of a weight and its mask, set as constraints: what `constrain` returns.
+
+    What a mask of the weight has pruned already stays pruned.
+    """
+    settings = []
+    for weight, mask in masks:
+        for earlier in masks_in(members_of(weight.variable.constraint)):
+            mask = mask & earlier
+        settings.append((weight, _beside(weight, FixedMask(mask))))
     return _set(contents, settings, skipped)
 
 
@@ -136,8 +142,15 @@ def _set(contents, settings, skipped):
 
 
 def _beside(weight, sparse):
-    """A sparse constraint after what the weight has already, but for another sparse one."""
-    others = [m for m in _members(weight) if not getattr(m, "is_sparse", False)]
+    """A sparse constraint after what the weight has already.
+
+    Of other sparse ones, only masks that have pruned something stay, unless it is a mask itself.
+    """
+    others = []
+    for each in members_of(weight.variable.constraint):
+        has_pruned = any(not mask.all() for mask in masks_in([each]))
+        if not _is_sparse(each) or (has_pruned and not masks_in([sparse])):
+            others.append(each)
     try:
         return Chain(*others, sparse) if others else sparse
     except TypeError as error:

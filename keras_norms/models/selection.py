@@ -48,6 +48,7 @@ def select(weights, where, unbuilt=()):
         TypeError: If `where` is none of these.
         ValueError: If no weight matches, or if `where` is no regular expression.
     """
+    check_where(where)
     if where is None:
         chosen = [w for w in weights if w.layout is None or w.is_kernel]
     elif isinstance(where, (str, re.Pattern)):
@@ -64,21 +65,34 @@ def select(weights, where, unbuilt=()):
                 f"{_some(of_class)}; name weights by a regular expression, such as "
                 f'where=r"{re.escape(of_class[0].path)}$". Received: where={_title(where)}'
             )
-    elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
-        _check_takes_two(where)
-        chosen = [w for w in weights if where(w.layer, w.variable)]
     else:
-        raise TypeError(
-            "`where` must be None, a layer class or a tuple of them, a regular expression, or a "
-            f"function (layer, variable) -> bool{_instead_of(where)}. "
-            f"Received: where={where!r}"
-        )
+        chosen = [w for w in weights if where(w.layer, w.variable)]
     if not chosen:
         raise ValueError(
             f"`where` must select a weight; the model has {_some(weights)}{_hint(where, unbuilt)}. "
             f"Received: where={_title(where)}"
         )
     return chosen
+
+
+def check_where(where):
+    """Refuse what can be no `where`, whatever the model.
+
+    Raises:
+        TypeError, ValueError: As `select` does.
+    """
+    if where is None or _is_class(where):
+        return
+    if isinstance(where, (str, re.Pattern)):
+        compiled(where)
+    elif callable(where) and not inspect.isclass(where) and not isinstance(where, _Layer):
+        _check_takes_two(where)
+    else:
+        raise TypeError(
+            "`where` must be None, a layer class or a tuple of them, a regular expression, or a "
+            f"function (layer, variable) -> bool{_instead_of(where)}. "
+            f"Received: where={where!r}"
+        )
 
 
 def named_layers(layers, where):

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 
 from keras_norms.config import fraction, whole
+from keras_norms.models.describe import members_of
 from keras_norms.models.distributions import Distribution, check_distribution, masks_for
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.project_weights import ProjectWeights
 from keras_norms.models.pruning import has_mask, set_masks, to_prune
+from keras_norms.models.selection import Skipped, check_where
 from keras_norms.models.weights import check_built, contents_of
 from keras_norms.warning import warn
 
@@ -22,8 +24,9 @@ class SparsitySchedule(ProjectWeights):
 
     so that most weights go early, when there are many to choose from. Whenever it changes, the
     largest entries are kept, and a `FixedMask` holds the zeros until the next change and after the
-    training. A training step then costs next to nothing more. Pruned entries never come back while
-    the sparsity grows, because they are the smallest.
+    training. A training step then costs next to nothing more. Entries that a mask has pruned never
+    come back, also in a second `fit`: to begin anew, remove the masks by
+    `keras_norms.constrain(model, None, where=...)`.
 
     A constraint of another kind stays: it is applied before the mask. Like `ProjectWeights`, this
     callback also puts zeros into the moving averages of `use_ema=True`. With an
@@ -35,10 +38,10 @@ class SparsitySchedule(ProjectWeights):
 
     From the start of the training, each weight without a sparse constraint has a mask of ones. A
     sparse constraint that a weight has stays until `begin_epoch`. A callback that looks for
-    constraints, such as `NormHistory`, comes after this one in the list. With
-    `EarlyStopping(restore_best_weights=True)`, pass `start_from_epoch=end_epoch`: else it may
-    restore weights from before the last mask, about which you get a warning if it comes before this
-    callback.
+    constraints, such as `NormHistory`, comes after this one in the list.
+    `EarlyStopping(restore_best_weights=True)` comes before it, with `start_from_epoch=end_epoch`:
+    else it may restore weights from before the last mask. These are then put to zero, and you get a
+    warning. After this callback in the list, it restores them unseen.
 
     Args:
         final_sparsity: The share of zeros from `end_epoch` on.
@@ -48,10 +51,15 @@ class SparsitySchedule(ProjectWeights):
         distribution: How zeros are shared out over the weights, as for `prune`.
         where: The weights, as for `constrain`; None is every kernel of known layout.
 
+    Attributes:
+        skipped: The weights that are left out, such as frozen ones, and why, as `prune` returns
+            them; from the start of the training. If you give `where`, you get a warning as well.
+
     Raises:
-        ValueError: If a sparsity is not in [0, 1], `distribution` is unknown, or an epoch is
-            negative or before `begin_epoch`; when training begins, if no weight matches, or the
-            model is not built, as may be under TensorFlow.
+        ValueError: If a sparsity is not in [0, 1], the final one is below the initial one,
+            `distribution` is unknown, or an epoch is negative or before `begin_epoch`; when
+            training begins, if no weight matches, or the model is not built, as may be under
+            TensorFlow.
         TypeError: If an argument has another type; when training begins, for such constraints as
             `prune` refuses.
 
@@ -88,9 +96,17 @@ class SparsitySchedule(ProjectWeights):
                 "`end_epoch` must not be before `begin_epoch`. "
                 f"Received: begin_epoch={begin_epoch}, end_epoch={end_epoch}"
             )
+        if self.final_sparsity < self.initial_sparsity:
+            raise ValueError(
+                "`final_sparsity` must not be below `initial_sparsity`, because pruned entries do "
+                f"not come back. Received: final_sparsity={final_sparsity}, "
+                f"initial_sparsity={initial_sparsity}"
+            )
         check_distribution(distribution)
+        check_where(where)
         self.distribution = distribution
         self.where = where
+        self.skipped: list[Skipped] = []
         self._held: float | None = None
         self._epoch: int | None = None
 
@@ -106,29 +122,32 @@ class SparsitySchedule(ProjectWeights):
     def on_train_begin(self, logs=None):
         """Gives a mask of ones to weights that have none."""
         check_built(self)
-        contents, weights, skipped = to_prune(self.model, self.where)
+        contents, weights, self.skipped = to_prune(self.model, self.where)
+        if self.skipped and self.where is not None:
+            warn(f"SparsitySchedule leaves out {'; '.join(map(str, self.skipped))}")
         bare = [w for w in weights if not has_mask(w)]
         if bare:  # setting nothing would compile the training step anew, too
-            masks = [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare]
-            set_masks(contents, masks, skipped)
+            set_masks(contents, [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare])
         self._held = self._epoch = None  # the weights may be others now
+        super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Chooses the entries that stay, if the sparsity has changed."""
         self._epoch, sparsity = epoch, self.sparsity(epoch)
         if epoch >= self.begin_epoch and sparsity != self._held:
-            contents, weights, skipped = to_prune(self.model, self.where)
-            masks = masks_for([w.variable for w in weights], sparsity, self.distribution)
-            set_masks(contents, list(zip(weights, masks, strict=True)), skipped)
+            contents, weights, _ = to_prune(self.model, self.where)
+            masks = masks_for(weights, sparsity, self.distribution)
+            set_masks(contents, list(zip(weights, masks, strict=True)))
             self._held = sparsity
         super().on_epoch_begin(epoch, logs)
 
     def on_train_end(self, logs=None):
         """Warns if the training ends before the schedule, or with weights from before the masks."""
         restored = self._held is not None and any(
-            worst_excess(w.variable.constraint, w.variable) > 0
+            worst_excess(each, w.variable) > 0
             for w in contents_of(self.model).constrained
-            if has_mask(w)
+            for each in members_of(w.variable.constraint)
+            if getattr(each, "is_sparse", False)
         )
         super().on_train_end(logs)
         if self._epoch is None:
@@ -151,5 +170,5 @@ class SparsitySchedule(ProjectWeights):
 
     def project(self):
         """Puts weights and averages into their sets, once there are masks."""
-        if self._held is not None:  # before that, there may be nothing to project
+        if contents_of(self.model).constrained:  # not so in `evaluate` before the first `fit`
             super().project()
