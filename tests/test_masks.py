@@ -101,6 +101,13 @@ def test_a_pruned_entry_goes_before_a_zero_that_is_in_use():
     np.testing.assert_array_equal(again.seen, [masks.seen[-1]] * 6)
 
 
+def test_of_equal_entries_those_that_are_pruned_go_first():
+    mask = np.arange(24).reshape(6, 4) >= 6
+    layer = dense(kn.FixedMask(mask), 0.0)
+    fit(model_of(layer), kn.SparsitySchedule(0.25, 0, 0), epochs=1)
+    np.testing.assert_array_equal(layer.kernel.constraint.mask, mask)
+
+
 @pytest.mark.parametrize("constraint", [kn.Simplex(), kn.ZeroMean(), kn.Orthogonal()])
 def test_a_chain_whose_members_do_not_agree_is_no_restored_weight(constraint, recwarn):
     layer = dense(constraint)
