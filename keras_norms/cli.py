@@ -26,7 +26,8 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     if options.backend and os.environ.get("KERAS_BACKEND") != options.backend:
         # Keras is imported already; its backend can only be chosen in a new process.
-        command = [sys.executable, "-m", "keras_norms", *arguments]
+        # It must not take a file keras.py of the current folder for the package.
+        command = [sys.executable, "-P", "-m", "keras_norms", *arguments]
         environment = os.environ | {"KERAS_BACKEND": options.backend}
         return subprocess.run(command, env=environment, check=False).returncode
     problem = startup.choose_backend()  # None, unless there is no backend
@@ -36,13 +37,27 @@ def main(arguments=None):
         if not startup.is_installed(package):
             return _refused(f'{package} is not installed: pip install "keras-norms[{extra}]"')
     try:
-        return options.run(options)
-    except SystemExit as error:  # of a module of the user's, whose 0 would say that all is well
+        code = options.run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # of `| head`, which wants no more
+        return _closed()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich ends the process for it
+            return _closed()
+        # Of a module of the user's, whose 0 would say that all is well
         print(f"The command was ended by sys.exit({error.code!r})", file=sys.stderr)
         return CRASHED
     except Exception:  # 1 would say that the model has errors, or does not conform
         traceback.print_exc()
         return CRASHED
+
+
+def _closed():
+    """What is returned if nobody reads the output any more: as of a process that died of it."""
+    # Python would try to write the rest when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
 
 
 class _Parser(argparse.ArgumentParser):
@@ -109,10 +124,14 @@ def _laws(options):
 def _picture(name):
     """The path of a picture, checked before anything is trained."""
     path = pathlib.Path(name)
-    if path.suffix not in (".png", ".pdf", ".svg") or not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if path.suffix not in (".png", ".pdf", ".svg") or path.is_dir() or not folder.is_dir():
         raise argparse.ArgumentTypeError(
-            f"must end in .png, .pdf or .svg, in a folder that exists. Received: {name}"
+            f"must be a file that ends in .png, .pdf or .svg, in a folder that exists. "
+            f"Received: {name}"
         )
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot be written. Received: {name}")
     return path
 
 

@@ -7,6 +7,7 @@ facts, this is the only file to mend.
 import collections
 import concurrent.futures
 import gc
+import itertools
 import random
 
 import keras
@@ -69,14 +70,24 @@ def activity_losses_of(layer):
 
 
 def calls_in(model):
-    """How often the graph of a functional model calls each of its layers, by the id of the layer.
+    """How often the graph of a functional model reaches each of its layers, by the id of the layer.
+
+    A layer in a model that the graph calls is reached once by each such call, however often that
+    model calls it itself.
 
     Without this, `audit` would not see that the trainer of JAX counts the activity penalties of the
     last call only: it runs the graph without calling the model, and then each layer that begins a
     call forgets the penalties of the one before.
     """
     nodes = getattr(model, "_nodes_by_depth", {}).values()
-    return collections.Counter(id(node.operation) for level in nodes for node in level)
+    called = [node.operation for level in nodes for node in level]
+    reached = [{id(each) for each in _all_in(operation)} for operation in called]
+    return collections.Counter(itertools.chain.from_iterable(reached))
+
+
+def _all_in(operation):
+    """An operation of a graph and, if it is a layer, all that it encloses."""
+    return operation._flatten_layers() if hasattr(operation, "_flatten_layers") else [operation]
 
 
 def attribute_names(name):

@@ -127,7 +127,7 @@ def test_every_form_says_the_same():
     assert data["weights"][0]["norm"]["max"] == pytest.approx(float(report.weights[0].norms.max()))
     text, markdown, page = str(report), report.to_markdown(), report._repr_html_()
     assert f"fix: {finding.fix}" in text
-    assert "c\\|d<e" in markdown
+    assert "c\\|d&lt;e" in markdown
     assert "c|d&lt;e" in page
     for form in (text, markdown, page):
         assert "1 error, 0 warnings" in form

@@ -39,6 +39,24 @@ def test_audit_of_a_file(saved, tmp_path, capsys):
     assert "| error | wrong-axis |" in capsys.readouterr().out
 
 
+def test_a_reader_who_wants_no_more_is_no_crash(saved):
+    """As `| head` is, which closes the pipe before all is written."""
+    code = "import sys; from keras_norms.cli import main; sys.exit(main())"
+    running = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, "audit", str(saved["right"])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout
+    assert running.stderr
+    running.stdout.close()
+    said = running.stderr.read()
+    running.stderr.close()
+    assert running.wait() == 141
+    assert "Traceback" not in said
+
+
 def test_the_settings_that_a_file_holds_are_audited(saved, tmp_path, capsys):
     path = tmp_path / "model.keras"
     model = keras.Sequential([keras.layers.Input((9, 3)), keras.layers.Conv1D(4, 3)])

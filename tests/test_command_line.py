@@ -54,8 +54,12 @@ def test_an_unknown_backend_is_one_line_and_exit_2():
     ]
 
 
-@pytest.mark.parametrize("name", ["picture.gif", "no-such-folder/picture.png"])
-def test_a_picture_that_cannot_be_written_is_refused_before_training(name, capsys):
+@pytest.mark.parametrize("name", ["picture.gif", "no-such-folder/picture.png", "folder.png"])
+def test_a_picture_that_cannot_be_written_is_refused_before_training(
+    name, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
     with pytest.raises(SystemExit) as stopped:
         cli.main(["demo", "--plot", name])
     assert stopped.value.code == 2

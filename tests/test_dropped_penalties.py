@@ -57,7 +57,20 @@ def called_inside():
     return keras.Model(inputs, chained()(inputs))
 
 
-@pytest.mark.parametrize("make", [chained, siamese, called_inside])
+def directly_and_inside():
+    """Once by the outermost model, and once by a model that it calls."""
+    inputs, layer = L.Input((3,)), shared_layer()
+    tower = keras.Model(inputs, layer(inputs))
+    return keras.Model(inputs, layer(tower(inputs)))
+
+
+def two_towers():
+    inputs, layer = L.Input((3,)), shared_layer()
+    one, other = (keras.Model(inputs, layer(inputs)) for _ in "ab")
+    return keras.Model(inputs, L.Average()([one(inputs), other(inputs)]))
+
+
+@pytest.mark.parametrize("make", [chained, siamese, called_inside, directly_and_inside, two_towers])
 def test_the_penalty_of_a_layer_that_is_called_twice(make):
     """Whether one of the two is lost is asked of `fit`; the finding must say the same."""
 

@@ -79,6 +79,15 @@ def test_where_and_field():
     assert first.kernel.regularizer == kn.L1L2(0.1, 0.5)
 
 
+def test_the_factor_of_a_mean_over_the_batch_is_that_of_what_it_divides():
+    model = model_with(keras.optimizers.SGD(0.0))
+    layer = model.layers[1]
+    layer.activity_regularizer = kn.BatchMean(kn.L2(0.1))
+    schedule = kn.FactorSchedule(lambda epoch: 0.5, where=f"{layer.path}/activity")
+    fit(model, callbacks=[schedule])
+    assert layer.activity_regularizer == kn.BatchMean(kn.L2(0.5))
+
+
 def test_bad_schedules():
     model = model_with(keras.optimizers.SGD(0.0))
     with pytest.raises(TypeError, match="must be a function of the epoch"):

@@ -148,6 +148,24 @@ def test_weights_with_the_same_path_have_keys_of_their_own():
     assert {"max_norm/head/kernel", "max_norm/head/kernel:2"} <= set(recorded)
 
 
+def test_two_histories_write_each_number_once():
+    model = model_with(keras.optimizers.SGD(0.1))
+    model.compile("sgd", "mse")
+    both = [kn.NormHistory(), kn.NormHistory(where="kernel")]
+    recorded = fit(model, epochs=3, callbacks=both).history
+    assert {len(values) for values in recorded.values()} == {3}
+
+
+def test_integers_have_no_norm():
+    model = keras.Sequential([L.Input((8,)), L.Dense(2, name="q")])
+    model.layers[0].enable_lora(2)
+    model.layers[0].quantize("int8")
+    model.compile("sgd", "mse")
+    recorded = fit(model, callbacks=[kn.NormHistory(where=L.Dense, spectra=True)]).history
+    (key,) = [key for key in recorded if key.startswith("max_norm") and key.endswith("q/kernel")]
+    assert np.isnan(recorded[key]).all()
+
+
 def test_history_of_a_model_with_lora():
     model = keras.Sequential([L.Input((8,)), L.Dense(2, kernel_regularizer=kn.L2(0.1))])
     model.layers[0].enable_lora(2)

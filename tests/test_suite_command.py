@@ -147,6 +147,27 @@ def test_a_backend_is_asked_for_in_a_new_process(capfd):
         assert f"pip install {other}" in printed.err
 
 
+def test_the_new_process_takes_no_package_of_the_current_folder(tmp_path, monkeypatch, capfd):
+    """A file keras.py, say, would take the place of Keras."""
+    (tmp_path / "keras.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "another")
+    backend = keras.backend.backend()
+    assert cli.main(["conformance", "--backend", backend, "-k", "non_neg float32"]) == 0
+    assert "the wrong one" not in capfd.readouterr().err
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    link, real = tmp_path / "link.json", tmp_path / "real.json"
+    real.write_text("of an earlier run")
+    link.symlink_to(real)
+    assert cli.main(["conformance", "-k", "no such case", "--report", str(link)]) == 5
+    assert link.is_symlink()
+    assert real.read_text() == ""
+    assert cli.main(["conformance", "-k", "non_neg float32", "--report", str(link)]) == 0
+    assert json.loads(real.read_text())["counts"]["failed"] == 0
+
+
 STATUSES = ("passed", "failed", "expected failures", "not applicable")
 
 

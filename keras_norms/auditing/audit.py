@@ -23,7 +23,7 @@ from keras_norms.models.measures import (
     worst_excess,
 )
 from keras_norms.models.operators import CONVOLUTIONS, conv_spectral_bound
-from keras_norms.models.penalties import activity_path, is_constraint, penalties_of
+from keras_norms.models.penalties import activity_paths, is_constraint, penalties_of
 from keras_norms.models.weights import contents_of
 
 
@@ -274,14 +274,14 @@ def _on_data(contents, x, y):
         states += [each for each in held if isinstance(each, keras.Variable)]
     before = [ops.copy(state.value) for state in states]
     ids = {id(state) for state in states}
-    paths = {penalty.path for penalty in penalties_of(contents)}
+    penalised, paths = {p.path for p in penalties_of(contents)}, activity_paths(contents)
     loss = None
     try:
         outputs = model(x, training=False)
         activities = {}
         for layer, _ in contents.layers:
-            path = activity_path(layer)
-            if path in paths:
+            path = paths[id(layer)]
+            if path in penalised:
                 values = [float(ops.convert_to_numpy(each)) for each in activity_losses_of(layer)]
                 activities[path] = sum(values)
         # A constraint in place of a penalty makes the loss a tensor.

@@ -18,7 +18,7 @@ from keras_norms.models.expressions import layer_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.loading import needed_to_load, same
 from keras_norms.models.measures import worst_excess
-from keras_norms.models.penalties import activity_path, is_constraint
+from keras_norms.models.penalties import activity_paths, is_constraint
 from keras_norms.models.saving import saved_settings
 
 _MAKE_ANEW = "# no public name leads to the layer: make it anew without activity_regularizer"
@@ -32,6 +32,7 @@ def dropped_activity_penalty(contents):
     That of an RNN's cell it does not lose: where the loop over steps is compiled, `fit` fails.
     """
     calls = calls_in(contents.model) if HAS_STATELESS_TRAINER else {}
+    paths = activity_paths(contents)
     for layer, enclosing in contents.layers:
         if layer.activity_regularizer is None or is_constraint(layer.activity_regularizer):
             continue
@@ -41,7 +42,7 @@ def dropped_activity_penalty(contents):
             yield Finding(
                 "activity-dropped",
                 "error",
-                activity_path(layer),
+                paths[id(layer)],
                 f"{type(wrapper).__name__} runs this layer step by step, and `fit` "
                 f"{'fails at' if isinstance(wrapper, layers.RNN) else 'loses'} its penalty; if "
                 f"{wrapper.name} has the same outputs, Keras counts a penalty there",
@@ -51,7 +52,7 @@ def dropped_activity_penalty(contents):
             yield Finding(
                 "activity-dropped",
                 "error",
-                activity_path(layer),
+                paths[id(layer)],
                 "`fit` loses the penalty of the outermost model here; if another model encloses "
                 "this one, and you compile that, it counts",
                 _enclose(layer),
@@ -60,7 +61,7 @@ def dropped_activity_penalty(contents):
             yield Finding(
                 "activity-dropped",
                 "error",
-                activity_path(layer),
+                paths[id(layer)],
                 f"the model calls {shared.name} {calls[id(shared)]} times, and `fit` counts the "
                 "penalty of the last call only here; if another model encloses this one, and you "
                 "compile that, all count",
@@ -189,13 +190,14 @@ def _is_another(weight, kind):
 
 def wrong_kind_of_activity(contents):
     """A constraint where an activity regularizer belongs: Keras adds its result to the loss."""
+    paths = activity_paths(contents)
     for layer, _ in contents.layers:
         if is_constraint(layer.activity_regularizer):
             this = layer_expression(contents.model, layer)
             yield Finding(
                 "wrong-kind",
                 "error",
-                activity_path(layer),
+                paths[id(layer)],
                 f"{title(layer.activity_regularizer)} is a constraint, and is set as "
                 "activity_regularizer; Keras would add its result to the loss",
                 f"{this}.activity_regularizer = None; {_NEW_STEPS}" if this else _MAKE_ANEW,

@@ -47,8 +47,8 @@ def norms_against_bounds(reports):
         axes.scatter(shown, height, s=9, c=colors, alpha=0.6, linewidths=0, zorder=3)
         for bound in {least, largest} - {0, math.inf}:
             axes.plot([bound, bound], [row - 0.4, row + 0.4], color="black", linewidth=1.5)
-    axes.set_yticks(range(len(reports)), [report.path for report in reports])
-    axes.set_ylim(len(reports) - 0.5, -0.5)
+    axes.set_yticks(range(len(reports)), [report.path for report in reports], parse_math=False)
+    axes.set_ylim(max(len(reports), 1) - 0.5, -0.5)
     _scale(axes, np.concatenate([np.empty(0), *(report.norms for report in reports)]))
     axes.set_xlabel("Euclidean norm of each unit; bar: bound; red: outside")
     return figure

@@ -93,10 +93,16 @@ def as_markdown(audit):
     """The tables as GitHub's Markdown."""
     lines = []
     for heading, columns, rows in (*_tables(audit), _findings_table(audit)):
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        table = [columns, ["---"] * len(columns), *cells] if rows else []
+        cells = [[_as_markdown_cell(cell) for cell in row] for row in (columns, *rows)]
+        table = [cells[0], ["---"] * len(columns), *cells[1:]] if rows else []
         lines += [f"**{heading}**", "", *(f"| {' | '.join(row)} |" for row in table), ""]
     return "\n".join(lines).strip()
+
+
+def _as_markdown_cell(text):
+    """A text that stands in one cell as it is: no tag, no other row, no other column."""
+    line = " ".join(html.escape(text, quote=False).splitlines())
+    return line.replace("\\", "\\\\").replace("|", "\\|")
 
 
 # Colours that are legible on a light and on a dark page; all else is the page's own.

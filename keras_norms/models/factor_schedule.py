@@ -1,6 +1,5 @@
 """FactorSchedule: a callback that changes the factors of penalties while a model is trained."""
 
-import dataclasses
 import numbers
 import re
 from collections.abc import Callable
@@ -92,7 +91,7 @@ class FactorSchedule(keras.callbacks.Callback):
         contents = contents_of(self.model)
         for penalty in self._find(contents):
             old = penalty.regularizer
-            new = dataclasses.replace(old, **{_factor_of(penalty, self.field): factor})
+            new = old.with_factor(_factor_of(penalty, self.field), factor)
             if new != old:
                 penalty.set(new)
                 changed = True

@@ -1,5 +1,6 @@
 """NormHistory: a callback that records the norms of weights and the values of penalties."""
 
+import math
 from typing import Any
 
 import keras
@@ -80,6 +81,9 @@ class NormHistory(keras.callbacks.Callback):
                 f"Received: model={self.model.name} without a history"
             )
         self._weights = self._find() if self.model.built else None
+        earlier = {} if self.logs else self.model.history.history
+        self._before = {key: len(values) for key, values in earlier.items()}
+        self._epochs = 0
 
     def _find(self):
         weights = contents_of(self.model).weights
@@ -108,12 +112,17 @@ class NormHistory(keras.callbacks.Callback):
                 if self.logs:
                     logs[key] = value
                 else:
-                    self.model.history.history.setdefault(key, []).append(value)
+                    values = self.model.history.history.setdefault(key, [])
+                    # A second NormHistory in the list writes the same number at the same place.
+                    values[self._before.get(key, 0) + self._epochs :] = [value]
+        self._epochs += 1
 
 
 def _measures_of(weight, spectra):
     """The numbers of one weight, by the name that they have in the logs."""
     variable = weight.variable
+    if weight.obstacle == "quantized":  # integers, whose norm is not the weight's
+        return {"mean_norm": math.nan, "max_norm": math.nan}
     norms = norms_of(variable, weight.norm_axes)
     measures = {"mean_norm": float(norms.mean()), "max_norm": float(norms.max())}
     if variable.constraint is not None:

@@ -1,5 +1,6 @@
 """Penalties of a model: the regularizers of its weights, and of the outputs of its layers."""
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def penalties_of(contents):
     Args:
         contents: The `Contents` of a model.
     """
-    weights = contents.weights
+    weights, paths = contents.weights, activity_paths(contents)
     on_weights = [
         Penalty(w.path, w.variable.regularizer, functools.partial(_put, weights, w))
         for w in weights
@@ -39,7 +40,7 @@ def penalties_of(contents):
     ]
     on_outputs = [
         Penalty(
-            activity_path(layer),
+            paths[id(layer)],
             layer.activity_regularizer,
             functools.partial(setattr, layer, "activity_regularizer"),
         )
@@ -54,9 +55,26 @@ def is_constraint(setting):
     return isinstance(setting, keras.constraints.Constraint)
 
 
-def activity_path(layer):
-    """The path that names the penalty of a layer's outputs: the layer's, with "/activity"."""
-    return f"{layer.path or layer.name}/activity"
+def activity_paths(contents):
+    """The path that names the penalty of each layer's outputs: the layer's, with "/activity".
+
+    A layer without weights has a name only. Of several layers with one name, those that enclose
+    them come first; what is still the same has numbers, as in the labels of weights.
+
+    Returns:
+        The paths by the ids of the layers.
+    """
+    plain = {id(layer): layer.path or layer.name for layer, _ in contents.layers}
+    several = {name for name, count in collections.Counter(plain.values()).items() if count > 1}
+    used: collections.Counter[str] = collections.Counter()
+    for layer, enclosing in contents.layers:
+        path = plain[id(layer)]
+        if path in several and not layer.path:
+            path = "/".join(x.name for x in (*enclosing, layer))
+        used[path] += 1
+        number = f":{used[path]}" if used[path] > 1 else ""
+        plain[id(layer)] = f"{path}{number}/activity"
+    return plain
 
 
 def _put(weights, weight, regularizer):

@@ -114,6 +114,15 @@ class BatchMean(ActivityRegularizer):
         """The regularizer whose penalty is divided here."""
         return self.regularizer
 
+    @property
+    def factors(self):
+        """Those of the regularizer whose penalty is divided."""
+        return getattr(self.regularizer, "factors", ())
+
+    def with_factor(self, name, value):
+        """The same with another factor of the regularizer whose penalty is divided."""
+        return BatchMean(self.regularizer.with_factor(name, value))
+
     def compute_penalty(self, x):
         """The penalty of all outputs, divided by the batch size."""
         total = loss_of(self.regularizer, x)

@@ -41,8 +41,8 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
 
     A subclass is a frozen dataclass that overrides `compute_penalty`. Everything else that the
     package asks of it has a default below: `for_activations`, `for_weights`, `factors`,
-    `why_never_zero`, `reaching_zero`, `audit_columns` and `for_layout`. A class that overrides
-    `__call__` only, as those written for `keras.regularizers.Regularizer` do, works too.
+    `with_factor`, `why_never_zero`, `reaching_zero`, `audit_columns` and `for_layout`. A class that
+    overrides `__call__` only, as those written for `keras.regularizers.Regularizer` do, works too.
 
     Example:
     >>> import dataclasses, keras
@@ -128,6 +128,11 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         return tuple(
             f.name for f in fields if f.metadata.get("is_factor", f.type in (float, "float"))
         )
+
+    def with_factor(self, name: str, value: float) -> Any:
+        """The same regularizer with another value of one of its `factors`."""
+        this: Any = self  # a dataclass, as it has factors
+        return dataclasses.replace(this, **{name: value})
 
     def why_never_zero(self, shape: tuple[int, ...]) -> str | None:
         """Why the penalty can never be 0 for a weight of this shape; None if it can.

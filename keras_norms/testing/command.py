@@ -38,8 +38,11 @@ def run(options):
     for option, report in _reports(options).items():
         try:
             report.parent.mkdir(parents=True, exist_ok=True)
-            report.write_text("", "utf-8")  # before the cases run, which takes minutes
-            report.unlink()  # one of an earlier run must not stand for this one
+            # Before the cases run, which takes minutes. One of an earlier run must not stand for
+            # this one, but no link or device is removed.
+            report.write_text("", "utf-8")
+            if report.is_file() and not report.is_symlink():
+                report.unlink()
         except OSError as error:
             console.print(f"{option} cannot be written: {error}", markup=False)
             return USAGE
