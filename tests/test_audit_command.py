@@ -1,6 +1,7 @@
 """`keras-norms audit`: files of models, and what is said of those that cannot be loaded."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -55,6 +56,16 @@ def test_a_reader_who_wants_no_more_is_no_crash(saved):
     running.stderr.close()
     assert running.wait() == 141
     assert "Traceback" not in said
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, name="\u6f22")])
+    model.save(tmp_path / "model.keras")
+    command = [sys.executable, "-P", "-m", "keras_norms", "audit", str(tmp_path / "model.keras")]
+    env = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "\\u6f22" in done.stdout
 
 
 def test_the_settings_that_a_file_holds_are_audited(saved, tmp_path, capsys):

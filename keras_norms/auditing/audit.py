@@ -34,7 +34,8 @@ class WeightReport:
     Attributes:
         path: Its path.
         shape: Its shape.
-        layout: One word per axis; "*" if it is elementwise, None if its layout is not known.
+        layout: One word per axis; "*" if it is elementwise, "..." if it has any axes and no units,
+            as the factors of LoRA; None if its layout is not known.
         norms: The Euclidean norm of each unit, a NumPy array; of the whole weight if its layout
             is elementwise or not known.
         constraint: The constraint that Keras applies, or None.

@@ -1,6 +1,7 @@
 """Audit of a file: the `keras-norms audit` command."""
 
 import importlib
+import io
 import json
 import sys
 
@@ -56,6 +57,8 @@ def run(options):
             return 2
         print("The settings that `save_settings` wrote into it are loaded.", file=sys.stderr)
     found = audit(model, progress=_progress)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of an encoding that may lack letters of a name
+        sys.stdout.reconfigure(errors="backslashreplace")
     print(_text(found, options.format))
     if options.plot:
         found.plot().savefig(options.plot, dpi=150)
