@@ -1,5 +1,7 @@
 """What stays when weights with masks and other constraints are pruned."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -60,6 +62,23 @@ def test_frozen_zeros_stay_in_weights_that_are_not_projected_yet():
     layer.kernel.assign(np.where(np.eye(6, 4), 0, 1))
     kn.freeze_zeros(layer, where="kernel")
     np.testing.assert_array_equal(layer.kernel.constraint.mask, PATTERN & ~np.eye(6, 4, dtype=bool))
+
+
+@keras.saving.register_keras_serializable("test_masks")
+@dataclasses.dataclass(frozen=True)
+class Damped(kn.constraints.Constraint):
+    """A class of the user's, whose mask is none."""
+
+    mask: float = 0.5
+
+    def compute_projection(self, w, axes):
+        return keras.ops.clip(w, -self.mask, self.mask)
+
+
+def test_what_another_class_calls_its_mask_is_none():
+    layer = dense(Damped())
+    kn.prune(layer, 0.5)
+    assert layer.kernel.constraint == kn.Chain(Damped(), kn.Sparse(0.5))
 
 
 def test_a_mask_of_ones_goes():

@@ -94,5 +94,6 @@ def _sizes_of(weight):
 
 
 def masks_in(constraints):
-    """The masks of those constraints that have one."""
-    return [each.mask for each in constraints if getattr(each, "mask", None) is not None]
+    """The masks of those sparse constraints that have one; in another class, it may be anything."""
+    sparse = [each for each in constraints if getattr(each, "is_sparse", False)]
+    return [each.mask for each in sparse if hasattr(each, "mask")]
