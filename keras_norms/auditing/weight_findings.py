@@ -10,7 +10,7 @@ import numpy as np
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
-from keras_norms.models.describe import drop_in_of, title
+from keras_norms.models.describe import drop_in_of, is_sparse, title
 from keras_norms.models.expressions import variable_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.layouts import has_layout
@@ -231,9 +231,6 @@ def not_finite(weight):
     )
 
 
-_AGREEING = "# choose constraints of which the last keeps what the others have done"
-
-
 def violated(weight, worst):
     """A weight is outside its set now; if it is frozen, it stays there."""
     constraint = weight.variable.constraint
@@ -244,6 +241,7 @@ def violated(weight, worst):
     if getattr(drop_in_of(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
         return  # it comes nearer with each step
     outside = f"a group is {worst:.3g} outside {title(constraint)}"
+    severity, code, fix = "warning", "violated", "kn.project(model)"
     if weight.obstacle == "frozen":
         severity, code = "error", "frozen"
         message = f"{outside}; the weight is frozen, and Keras never constrains it"
@@ -252,22 +250,20 @@ def violated(weight, worst):
             f"{outside}, and a projection does not change that: each moves the weight again, as "
             "that of a chain whose members do not agree"
         )
-        yield Finding("violated", "warning", weight.path, message, _AGREEING)
-        return
+        fix = "# choose constraints of which the last keeps what the others have done"
     else:
-        severity, code = "warning", "violated"
         message = (
             f"{outside}; Keras constrains after the next step of the optimizer, not before, and a "
             "step that you compiled yourself keeps what was set then"
         )
-    yield Finding(code, severity, weight.path, message, "kn.project(model)")
+    yield Finding(code, severity, weight.path, message, fix)
 
 
 def half_precision(weight):
     """float16 weights are rounded so that a bound holds to three digits; bfloat16, to two."""
     variable = weight.variable
     dtype = keras.backend.standardize_dtype(variable.dtype)
-    if getattr(variable.constraint, "is_sparse", False):
+    if is_sparse(variable.constraint):
         return  # zeros are exact in every dtype
     if variable.constraint is not None and dtype in ("float16", "bfloat16"):
         yield Finding(

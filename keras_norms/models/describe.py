@@ -43,6 +43,11 @@ def members_of(constraint):
     return [each for each in found if each is not None]
 
 
+def is_sparse(constraint):
+    """Whether it is one of our constraints that put entries to zero."""
+    return getattr(constraint, "is_sparse", False)
+
+
 def is_exported(setting):
     """Whether its class is one that the package exports."""
     return type(setting) in (CONSTRAINTS | REGULARIZERS).values()

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_norms.config import one_of
-from keras_norms.models.describe import members_of
+from keras_norms.models.describe import is_sparse, members_of
 from keras_norms.models.measures import projected
 from keras_norms.numerics.precision import lift
 from keras_norms.numerics.sparsity import kept
@@ -86,7 +86,7 @@ def _sizes_of(weight):
     members = members_of(weight.variable.constraint)
     w = weight.variable
     for each in members:
-        w = w if getattr(each, "is_sparse", False) else projected(each, w)
+        w = w if is_sparse(each) else projected(each, w)
     sizes = np.nan_to_num(np.abs(numbers_of(w)), nan=np.inf, posinf=np.inf)
     for mask in masks_in(members):
         sizes = np.where(mask, sizes, -1)
@@ -95,5 +95,5 @@ def _sizes_of(weight):
 
 def masks_in(constraints):
     """The masks of those sparse constraints that have one; in another class, it may be anything."""
-    sparse = [each for each in constraints if getattr(each, "is_sparse", False)]
+    sparse = filter(is_sparse, constraints)
     return [each.mask for each in sparse if hasattr(each, "mask")]

@@ -6,7 +6,7 @@ from typing import Any
 from keras_norms.config import fraction
 from keras_norms.constraints import Chain, FixedMask, Sparse
 from keras_norms.models.changes import Changes
-from keras_norms.models.describe import members_of
+from keras_norms.models.describe import is_sparse, members_of
 from keras_norms.models.distributions import Distribution, counts_for, masks_in, numbers_of
 from keras_norms.models.planning import planned
 from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
@@ -113,11 +113,7 @@ def to_prune(model, where):
 
 def has_mask(weight):
     """Whether a weight has a sparse constraint already."""
-    return any(map(_is_sparse, members_of(weight.variable.constraint)))
-
-
-def _is_sparse(constraint):
-    return getattr(constraint, "is_sparse", False)
+    return any(map(is_sparse, members_of(weight.variable.constraint)))
 
 
 def set_masks(contents, masks, skipped=()):
@@ -149,7 +145,7 @@ def _beside(weight, sparse):
     others = []
     for each in members_of(weight.variable.constraint):
         has_pruned = any(not mask.all() for mask in masks_in([each]))
-        if not _is_sparse(each) or (has_pruned and not masks_in([sparse])):
+        if not is_sparse(each) or (has_pruned and not masks_in([sparse])):
             others.append(each)
     try:
         return Chain(*others, sparse) if others else sparse

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_norms.config import fraction, whole
-from keras_norms.models.describe import members_of
+from keras_norms.models.describe import is_sparse, members_of
 from keras_norms.models.distributions import Distribution, check_distribution, masks_for
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.project_weights import ProjectWeights
@@ -147,7 +147,7 @@ class SparsitySchedule(ProjectWeights):
             worst_excess(each, w.variable) > 0
             for w in contents_of(self.model).constrained
             for each in members_of(w.variable.constraint)
-            if getattr(each, "is_sparse", False)
+            if is_sparse(each)
         )
         super().on_train_end(logs)
         if self._epoch is None:
