@@ -234,6 +234,9 @@ def times(session):
 @nox.session
 def page(session):
     """The page of the last conformance run, tested in a headless Chromium."""
+    reports = ROOT / "reports"
+    if not (reports / "matrix.html").is_file():
+        session.error("There is no page. Run `nox -s conformance matrix` first.")
     install(session, *groups("browser"))
-    env = {"KERAS_NORMS_REPORTS": str(ROOT / "reports")}
+    env = {"KERAS_NORMS_REPORTS": str(reports)}
     session.run("python", "-m", "pytest", "-q", "conformance/html", *session.posargs, env=env)

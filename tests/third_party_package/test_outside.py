@@ -40,7 +40,7 @@ def test_the_command_says_what_it_does_not_ask():
     reasons = re.findall("^Not asked, because (.*?): (.*)$", printed, re.MULTILINE)
     assert dict(reasons) == {
         "it is no constraint of keras_norms": (
-            "feasible, permuting_axes_commutes, feasible_input_is_identical"
+            "feasible, permuting_axes_commutes, step, feasible_input_is_identical"
         ),
         "it does not say `convex = True`, with an `axis`": "nearest, non_expansive",
     }
