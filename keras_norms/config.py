@@ -5,6 +5,7 @@ import inspect
 import math
 import numbers
 import operator
+import re
 import sys
 from typing import Any
 
@@ -70,12 +71,36 @@ class Configured:
 
 
 def _as_before_json(value, kind):
-    """What a field without a check, which is a user's own, held when its config was made."""
-    if isinstance(value, list):
-        return tuple(value)
-    if kind in (float, "float") and isinstance(value, str):
-        return float(value)  # infinity, for which JSON has no number
+    """What a field without a check, which is a user's own, held when its config was made.
+
+    Args:
+        value: What the config holds, or what the user gave.
+        kind: The annotation of the field: a type, or its text.
+    """
+    if isinstance(value, (list, tuple)):
+        return tuple(_as_before_json(each, kind) for each in value)
+    if isinstance(value, str) and value in _INFINITE and re.search(r"\bfloat\b", _text(kind)):
+        return float(value)
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
     return value
+
+
+# How `get_config` writes infinity, for which JSON has no number.
+_INFINITE = ("inf", "-inf")
+
+
+def _text(kind):
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def default_of(cls, name, otherwise):
+    """The default of an argument that a class takes; `otherwise` if it takes none of this name."""
+    try:
+        parameter = inspect.signature(cls).parameters[name]
+    except (KeyError, ValueError):  # a class that is written in C has no signature
+        return otherwise
+    return parameter.default
 
 
 def arguments_of(cls):
@@ -89,8 +114,8 @@ def arguments_of(cls):
 
 
 def _as_json(value):
-    if isinstance(value, tuple):
-        return list(value)
+    if isinstance(value, (list, tuple)):
+        return [_as_json(each) for each in value]
     if isinstance(value, float) and math.isinf(value):
         return str(value)  # JSON has no infinity
     if value is None or isinstance(value, (int, float, str)):
@@ -100,7 +125,10 @@ def _as_json(value):
 
 def positive(name, value):
     """`value` as a Python number > 0, neither subnormal nor infinite in float32."""
-    return _real(name, value, "positive and finite in float32", _TINY, _HUGE)
+    words = "positive and finite in float32"
+    if isinstance(value, (float, np.floating)) and 0 < value < _TINY:
+        words = f"at least {_TINY:.3g}, the least normal number of float32"
+    return _real(name, value, words, _TINY, _HUGE)
 
 
 def nonnegative(name, value):
@@ -146,7 +174,7 @@ def one_of(*words):
 
 def limit(name, value):
     """`value` as a Python number, which may be infinite."""
-    if isinstance(value, str) and value in ("inf", "-inf"):  # as `get_config` writes it
+    if isinstance(value, str) and value in _INFINITE:
         return float(value)
     return _real(name, value, "a number that is not NaN", -math.inf, math.inf)
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from keras_norms.config import Configured
+from keras_norms.config import Configured, default_of
 from keras_norms.numerics.groups import Axis, axes_of_layout, canonical_axes
 
 
@@ -52,7 +52,10 @@ class Setting(Configured):
     @property
     def has_default_axis(self) -> bool:
         """Whether `axis` has its default value, in each member."""
-        return self.axis == getattr(type(self), "axis", None)
+        default = getattr(type(self), "axis", None)  # of a field of a dataclass
+        if not dataclasses.is_dataclass(self):
+            default = default_of(type(self), "axis", default)
+        return self.axis == default
 
     def group_axes(self, rank: int) -> tuple[int, ...]:
         """The axes inside a group of a weight with `rank` axes: sorted, non-negative integers.

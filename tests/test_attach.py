@@ -133,6 +133,9 @@ def test_twice_replaces_and_says_so():
         "UnitNorm(axis=0), in place of MaxNorm(max_value=3.0, axis=0, ord=2)"
     )
     assert model.layers[0].kernel.constraint == kn.UnitNorm()
+    kn.constrain(model, keras.constraints.UnitNorm(), axis="own")
+    changes = kn.constrain(model, kn.UnitNorm())
+    assert str(changes[0]).endswith("UnitNorm(axis=0), in place of Keras' own")
     removed = kn.constrain(model, None, where="kernel")
     assert [change.after for change in removed] == [None, None]
     assert model.layers[0].kernel.constraint is None
@@ -172,13 +175,19 @@ def test_own_axis_and_constraints_of_keras():
         ({"constraint": kn.MaxNorm(), "unknown": "no"}, ValueError, "Received: unknown='no'"),
         ({"constraint": kn.MaxNorm(axis=2), "axis": "own"}, ValueError, "must lie in"),
         ({"constraint": kn.MaxNorm(), "axis": 0}, ValueError, "Received: axis=0"),
+        (
+            {"constraint": kn.MaxNorm(), "axis": (0, 1, 2)},
+            ValueError,
+            r"given to the setting: MaxNorm\(axis=\(0, 1, 2\)\)",
+        ),
+        ({"constraint": kn.MaxNorm(), "axis": "units"}, ValueError, "Received: axis='units'"),
         ({"constraint": kn.MaxNorm(), "where": "nothing"}, ValueError, "must select a weight"),
         ({"constraint": kn.MaxNorm(), "where": "["}, ValueError, "must be a regular expression"),
         ({"constraint": kn.MaxNorm(), "where": 3}, TypeError, "Received: where=3"),
         ({"constraint": kn.MaxNorm(), "where": int}, TypeError, "Received: where=<class 'int'>"),
         ({"constraint": kn.MaxNorm(), "where": L.Conv2D}, ValueError, "must select a weight"),
         ({"constraint": kn.MaxNorm(), "where": "bias"}, ValueError, "one number per unit"),
-        ({"constraint": None}, ValueError, "explicit `where`"),
+        ({"constraint": None}, ValueError, "explicit `where`.*Received: constraint=None, where"),
         ({"constraint": 3}, TypeError, "Received: 3"),
         (
             {"constraint": kn.MaxNorm(), "where": L.Dense(2, name="a")},

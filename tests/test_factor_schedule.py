@@ -88,6 +88,13 @@ def test_the_factor_of_a_mean_over_the_batch_is_that_of_what_it_divides():
     assert layer.activity_regularizer == kn.BatchMean(kn.L2(0.5))
 
 
+def test_the_factor_of_a_penalty_of_keras():
+    model = model_with(keras.optimizers.SGD(0.0))
+    kn.regularize(model, keras.regularizers.L2(0.1), where=model.layers[1].kernel.path)
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    assert model.layers[1].kernel.regularizer == kn.L2(0.5)
+
+
 def test_bad_schedules():
     model = model_with(keras.optimizers.SGD(0.0))
     with pytest.raises(TypeError, match="must be a function of the epoch"):
@@ -96,8 +103,13 @@ def test_bad_schedules():
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
     with pytest.raises(ValueError, match=r"`where` must be a regular expression .* where='\('"):
         kn.FactorSchedule(lambda epoch: 0.5, where="(")
-    kn.regularize(model, keras.regularizers.L2(0.1))
-    with pytest.raises(ValueError, match="it has no factor"):
+    kn.regularize(model, keras.regularizers.OrthogonalRegularizer(0.1))
+    with pytest.warns(kn.KerasNormsWarning, match="Make <lambda> known"):
+        kn.regularize(model, lambda w: 0.0 * keras.ops.sum(w), where=model.layers[1].kernel.path)
+    with pytest.raises(ValueError, match=r"it has no factor.* with <lambda>"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
+    kn.regularize(model, kn.L1(0.1) + kn.L2(0.1))
+    with pytest.raises(ValueError, match="each of its terms has factors of its own; use an `L1L2`"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
     kn.regularize(model, kn.L2(0.1))
     with pytest.raises(TypeError, match="Received: None"):

@@ -209,12 +209,23 @@ def test_nothing_else_is_overwritten(path):
 
 def test_an_empty_file_is_written():
     pathlib.Path("empty.json").touch()  # as tempfile makes one
-    kn.save_settings(named("a"), "empty.json")
-    kn.load_settings(named("a"), "empty.json")
+    given, loaded = named("a"), named("a")
+    kn.constrain(given, kn.MaxNorm(0.5))
+    kn.save_settings(given, "empty.json")
+    kn.load_settings(loaded, "empty.json")
+    assert loaded.get_layer("a").kernel.constraint == kn.MaxNorm(0.5)
+
+
+def test_settings_of_a_newer_version():
+    pathlib.Path("settings.json").write_text('{"format": 2, "weights": []}')
+    with pytest.raises(ValueError, match="by a newer keras_norms, in format 2; this one reads"):
+        kn.load_settings(named("a"), "settings.json")
+    with pytest.raises(TypeError, match=r"`filepath` must be a path; .* Received: None"):
+        kn.load_settings(named("a"), None)
 
 
 NO_SETTINGS = [
-    {"format": 2, "weights": []},
+    {"format": "1", "weights": []},
     {"format": 1, "weights": 5},
     {"format": 1, "weights": [{}]},
 ]

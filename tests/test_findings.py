@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from older_keras import REFUSES_THE_WRONG_KIND, TAKES_NO_FUNCTION, fails_before
-from test_own_classes import Remembers
+from own_classes import Remembers
 from traps import REBUILT, TRAPS, conv, dense, fitted, model_of, theirs
 from whole_models import L, batch, fit, kernels
 

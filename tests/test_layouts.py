@@ -319,6 +319,14 @@ def test_a_weight_that_a_layer_lacks_is_named():
         kn.unit_axes(both, "kernel")
     with pytest.raises(TypeError, match=r"must be a Keras layer\. Received: layer='dense'"):
         kn.unit_axes("dense", "kernel")
+    with pytest.raises(TypeError, match=r"must be the name .* Received: weight=5"):
+        kn.unit_axes(dense, 5)
+
+
+@pytest.mark.parametrize("layer", [L.Bidirectional(L.LSTM(2)), L.MultiHeadAttention(2, 2)])
+def test_a_layer_must_be_built_before_its_layouts_are_asked_for(layer):
+    with pytest.raises(ValueError, match="The layer must be built, so that its weights exist"):
+        kn.unit_axes(layer, "kernel")
 
 
 @pytest.mark.parametrize("arguments", [(3, {"w": "in"}), (Custom, {"matrix": 3})])

@@ -185,3 +185,38 @@ def test_history_is_not_in_the_logs_of_others():
     (kernel,) = constrained(model).values()
     assert len(recorded[f"max_norm/{kernel.path}"]) == 2
     assert not [key for logs in seen for key in logs if "/" in key]
+
+
+def test_a_mask_hides_no_group_that_is_on_its_bound():
+    model = model_with(keras.optimizers.SGD(0.0), kn.MaxNorm(1.0))
+    kernel = model.layers[1].kernel
+    norms = np.where(np.arange(kernel.shape[1]) == 0, 1.0, 0.5)
+    signs = np.where(np.arange(kernel.shape[0]) == 0, 0.0, 1.0)[:, None]
+    kernel.assign(signs * norms / np.sqrt(kernel.shape[0] - 1))
+    kn.freeze_zeros(model, where=f"^{kernel.path}$")
+    recorded = fit(model, callbacks=[kn.NormHistory()]).history
+    assert recorded[f"on_bound/{kernel.path}"][-1] == pytest.approx(1 / kernel.shape[1])
+    assert recorded[f"zeros/{kernel.path}"][-1] == pytest.approx(1 / kernel.shape[0])
+
+
+def test_a_mask_alone_has_no_bound():
+    model = model_with(keras.optimizers.SGD(0.0), kn.FixedMask(True))
+    recorded = fit(model, callbacks=[kn.NormHistory()]).history
+    assert not [key for key in recorded if key.startswith("on_bound/")]
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables")
+def test_a_weight_without_entries_has_no_norm():
+    class Empty(keras.layers.Layer):
+        def build(self, shape):
+            self.none = self.add_weight(shape=(3, 0), name="none")
+
+        def call(self, x):
+            return x
+
+    kn.register_layout(Empty, none="in unit")
+    model = keras.Sequential([keras.layers.Input((4,)), L.Dense(2), Empty(name="empty")], name="m")
+    model.compile("sgd", "mse")
+    history = kn.NormHistory(where="none")
+    recorded = model.fit(np.ones((2, 4)), np.ones((2, 2)), callbacks=[history], verbose=0).history
+    assert np.isnan(recorded["max_norm/m/empty/none"]).all()

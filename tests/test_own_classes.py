@@ -1,6 +1,7 @@
 """Classes of the users that are no dataclasses: nothing that their `__init__` takes is lost."""
 
 import dataclasses
+import json
 import math
 from typing import Any
 
@@ -8,31 +9,13 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from own_classes import Forgets, Remembers, registered
 from whole_models import L
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
 from keras_norms.regularizers import Regularizer
 from keras_norms.testing.laws.common import config_survives
-
-registered = keras.saving.register_keras_serializable("test_own_classes")
-
-
-@registered
-class Forgets(Constraint):
-    """It takes two arguments, and its config has neither."""
-
-    def __init__(self, bound=1.0, axis=0):
-        self.bound, self.axis = bound, axis
-
-    def compute_projection(self, w, axes):
-        return ops.clip(w, -self.bound, self.bound)
-
-
-@registered
-class Remembers(Forgets):
-    def get_config(self):
-        return {"bound": self.bound, "axis": self.axis}
 
 
 @registered
@@ -228,3 +211,58 @@ def test_a_penalty_that_is_no_number_changes_nothing():
     with pytest.raises(ValueError, match="must return one number"):
         kn.regularize(model, NotScalar())
     assert model.layers[0].kernel.regularizer is None
+
+
+@registered
+class Rows(Constraint):
+    """One that is no dataclass, and whose axis has a default."""
+
+    def __init__(self, axis=0):
+        self.axis = axis
+
+    def compute_projection(self, w, axes):
+        return w / (1 + ops.sum(ops.abs(w), axis=axes, keepdims=True))
+
+    def get_config(self):
+        return {"axis": self.axis}
+
+
+def test_the_default_axis_of_a_class_is_that_of_its_arguments():
+    model = convolution(None)
+    (change,) = kn.constrain(model, Rows())
+    assert change.after.axis == (0, 1, 2)
+    with pytest.raises(ValueError, match="has an axis of its own"):
+        kn.constrain(model, Rows(axis=1))
+
+
+@registered
+@dataclasses.dataclass(frozen=True)
+class Nested(Constraint):
+    """One whose fields hold other settings, and numbers in a tuple."""
+
+    inner: Any = kn.NonNeg()
+    more: tuple[Any, ...] = ()
+    range: tuple[float, float] = (0.0, 1.0)
+
+    def compute_projection(self, w, axes):
+        return ops.clip(self.inner.project(w), *self.range)
+
+
+def test_settings_in_settings_come_back(tmp_path):
+    given = Nested(kn.Clip(-1.0, 1.0), (kn.NonNeg(), kn.MaxNorm(2.0)), (0.0, math.inf))
+    json.dumps(given.get_config(), allow_nan=False)
+    model = convolution(given)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.layers[0].kernel.constraint == given
+    assert not not_saved(model, saving=True)
+
+
+class TwoNumbers(TakesNothing):
+    def audit_columns(self, w):
+        return (1.0, 2.0)
+
+
+def test_columns_that_are_none_are_refused_as_what_they_are():
+    with pytest.raises(TypeError, match=r"`audit_columns` of TwoNumbers must .* \(1.0, 2.0\)"):
+        kn.audit(convolution(TwoNumbers()))

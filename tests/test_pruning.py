@@ -180,7 +180,7 @@ def test_without_a_zero_there_is_nothing_to_freeze():
         ((1.5,), ValueError, "sparsity=1.5"),
         (("0.5",), TypeError, "must be a number"),
         ((0.5, "random"), ValueError, "distribution='random'"),
-        ((0.5, "erk", "nothing"), ValueError, "where"),
+        ((0.5, "erk", "nothing"), ValueError, "`where` must select a weight"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_changed(arguments, error, words):
@@ -188,6 +188,7 @@ def test_mistakes_are_refused_before_anything_is_changed(arguments, error, words
     before = kernels(model)
     with pytest.raises(error, match=words):
         kn.prune(model, *arguments)
+    assert {v.constraint for v in model.weights} == {None}
     for path, w in kernels(model).items():
         np.testing.assert_array_equal(w, before[path])
 

@@ -419,3 +419,11 @@ def test_saving_to_look_changes_no_later_layer():
         later.build((None, 3))
         seen.append(keras.ops.convert_to_numpy(later.kernel))
     np.testing.assert_array_equal(*seen)
+
+
+def test_a_layer_alone_is_not_saved():
+    layer = L.Dense(2, name="head")
+    layer.build((None, 3))
+    with pytest.raises(ValueError, match=r"needs a model.* Received: head, a Dense"):
+        kn.audit(layer, saving=True)
+    assert kn.audit(layer).findings == ()

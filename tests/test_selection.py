@@ -87,14 +87,14 @@ def quantized(model):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("spoil", "reason", "fix"),
     [
-        (frozen, "the weight is frozen"),
-        (with_lora, "LoRA trains other weights in its place"),
-        (quantized, "the weight is quantized"),
+        (frozen, "the weight is frozen", "set `trainable = True` on its layer first"),
+        (with_lora, "LoRA trains other weights in its place", ""),
+        (quantized, "the weight is quantized", "{} the model first, and quantize it last"),
     ],
 )
-def test_what_keras_would_pass_over_is_listed(spoil, reason):
+def test_what_keras_would_pass_over_is_listed(spoil, reason, fix):
     model = BUILDERS["sequential"]()
     spoil(model)
     first, last = model.layers[0], model.layers[1]
@@ -103,6 +103,7 @@ def test_what_keras_would_pass_over_is_listed(spoil, reason):
             changes = function(model, setting, where=where)
             assert [change.path for change in changes] == [last.kernel.path]
             assert {each.reason for each in changes.skipped} == {reason}
+            assert {each.fix for each in changes.skipped} == {fix.format(function.__name__)}
             assert f"left out: {changes.skipped[0].path}" in str(changes)
         with pytest.raises(ValueError, match=reason):
             function(model, setting, where=f"{first.name}/kernel")
@@ -182,8 +183,37 @@ def test_a_layout_that_does_not_fit_says_so():
         kn.constrain(model, kn.MaxNorm(0.1))
 
 
+def test_an_audit_says_that_a_layout_does_not_fit():
+    model, cls = with_own()
+    kn.register_layout(cls, matrix="unit in more")
+    matrix = next(v for v in model.weights if v.path.endswith("matrix"))
+    matrix.constraint = kn.MaxNorm(9.0)
+    messages = [f.message for f in kn.audit(model).findings if f.code == "unknown-layout"]
+    assert len(messages) == 1
+    assert "one word per axis of (4, 2)" in messages[0]
+
+
+def test_an_elementwise_penalty_is_offered_for_single_entries():
+    model = BUILDERS["sequential"]()
+    with pytest.raises(ValueError, match=r"penalise its entries with `keras_norms\.L1` or `L2`"):
+        kn.regularize(model, kn.GroupLasso(), where="bias$")
+    with pytest.raises(ValueError, match=r"limit its entries with `keras_norms\.Clip`"):
+        kn.constrain(model, kn.MaxNorm(), where="bias$")
+    changes = kn.constrain(model, kn.MaxNorm(0.5, ord="inf"), where="bias$")
+    assert len(changes) == 2
+
+
+def test_pruning_speaks_of_zeros():
+    model = BUILDERS["sequential"]()
+    model.trainable = False
+    with pytest.raises(ValueError, match="No weight that `where` selects can have zeros"):
+        kn.prune(model, 0.5)
+
+
 def test_a_registered_layout():
     model, cls = with_own()
+    with pytest.raises(ValueError, match=r"as in register_layout\(.*Received: none"):
+        kn.register_layout(cls)
     with pytest.raises(ValueError, match='must have the word "unit"'):
         kn.register_layout(cls, matrix="in units")
     kn.register_layout(cls, matrix="in unit", cube="*")

@@ -12,23 +12,24 @@ import keras_norms as kn
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "words"),
     [
-        (0.5, 3, 2),
-        (0.5, -1, 2),
-        (1.2, 0, 2),
-        (0.5, 0, 2, -0.1),
-        (0.5, 0, 2, 0.8),
-        (0.5, 0, 2, 0.0, "uniform", "("),
+        ((0.5, 3, 2), "`end_epoch` must not be before `begin_epoch`"),
+        ((0.5, -1, 2), "`begin_epoch` must be at least 0"),
+        ((1.2, 0, 2), r"`final_sparsity` must be in \[0, 1\]"),
+        ((0.5, 0, 2, -0.1), r"`initial_sparsity` must be in \[0, 1\]"),
+        ((0.5, 0, 2, 0.8), "`final_sparsity` must not be below `initial_sparsity`"),
+        ((0.5, 2, 2, 0.1), "`initial_sparsity` needs a `begin_epoch` before `end_epoch`"),
+        ((0.5, 0, 2, 0.0, "uniform", "("), "`where` must be a regular expression"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused(arguments):
-    with pytest.raises(ValueError, match="Received"):
+def test_a_schedule_that_cannot_be_is_refused(arguments, words):
+    with pytest.raises(ValueError, match=f"{words}.*Received"):
         kn.SparsitySchedule(*arguments)
 
 
 def test_a_schedule_may_be_one_step_and_makes_no_zero_before_it():
-    schedule, model = kn.SparsitySchedule(0.5, 2, 2, 0.1), network()
+    schedule, model = kn.SparsitySchedule(0.5, 2, 2), network()
     assert [schedule.sparsity(epoch) for epoch in range(4)] == [0, 0, 0.5, 0.5]
     with pytest.warns(kn.KerasNormsWarning, match="ended with epoch 1 at a sparsity of 0; "):
         model.fit(*data(), epochs=2, callbacks=[schedule], verbose=0)

@@ -153,6 +153,11 @@ TRAPS = {
         lambda: conv(kernel_constraint=theirs.MaxNorm(9.0)),
         lambda: conv(kernel_constraint=theirs.MaxNorm(9.0, axis=[0, 1, 2])),
     ),
+    "wrong-axis, where clipped entries have no axis": (
+        "error",
+        lambda: conv(kernel_constraint=kn.MaxNorm(9.0)),
+        lambda: conv(kernel_constraint=kn.MaxNorm(9.0, ord="inf")),
+    ),
     "wrong-axis, ours in a chain": (
         "error",
         lambda: conv(kernel_constraint=kn.Chain(kn.Clip(-9, 9), kn.MaxNorm(9.0))),

@@ -40,7 +40,8 @@ class WeightReport:
             is elementwise or not known.
         constraint: The constraint that Keras applies, or None.
         excess: How far outside its set the worst group is; 0.0 for a weight in its set, up to
-            rounding; None without a constraint.
+            rounding; NaN if it or a norm is not finite; None without a constraint, or with one that
+            cannot be applied.
         regularizer: The regularizer that Keras applies, or None.
         penalty: What the regularizer adds to the loss; None if there is none, or the weight is
             frozen.
@@ -170,6 +171,11 @@ def audit(
             "`y` needs a compiled model, because the loss is measured; call `model.compile`, or "
             f"leave `y` out. Received: {model.name}, which is not compiled"
         )
+    if saving and not hasattr(model, "save"):
+        raise ValueError(
+            "`saving=True` needs a model, which can be saved and loaded. Received: "
+            f"{model.name}, a {type(model).__name__}"
+        )
     weights = contents.weights
     reports, found = [], []
     for weight in weights if progress is None else progress(weights):
@@ -207,17 +213,17 @@ def _report(weight, spectra):
     broken = list(wrong_kind(weight))
     measured = {"constraint": None, "regularizer": None}
     columns: dict[str, float] = {}
-    for kind, measure in (("constraint", _excess), ("regularizer", penalty_in_loss)):
-        if broken:
-            break
+    measures = {} if broken else {"constraint": _excess, "regularizer": penalty_in_loss}
+    for kind, measure in measures.items():
         try:
             measured[kind] = measure(variable)
-            columns |= columns_of(drop_in_of(getattr(variable, kind)), variable)
         except Exception as error:  # of a function of the user's, or an axis that is not there
             broken = [cannot_apply(weight, kind, error)]
+            break
+        columns |= columns_of(drop_in_of(getattr(variable, kind)), variable)
     if spectra and weight.is_kernel and not is_quantized:
         columns |= _spectra(weight)
-    report = WeightReport(
+    measured_weight = WeightReport(
         path=weight.path,
         shape=tuple(variable.shape),
         layout=weight.layout,
@@ -228,7 +234,7 @@ def _report(weight, spectra):
         penalty=measured["regularizer"],
         columns=columns,
     )
-    return report, broken
+    return measured_weight, broken
 
 
 def _spectra(weight):

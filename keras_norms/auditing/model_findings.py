@@ -13,7 +13,7 @@ from keras_norms.keras_internals import (
 )
 from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
-from keras_norms.models.describe import drop_in_of, title
+from keras_norms.models.describe import drop_in_of, title, without_rates
 from keras_norms.models.expressions import layer_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.loading import needed_to_load, same
@@ -103,10 +103,11 @@ def averages(contents):
     if optimizer is None or ops.convert_to_numpy(optimizer.iterations) == 0:  # none is taken yet
         return
     for variable, average in averages_in(optimizer):
-        if variable.constraint is None:
+        constraint = without_rates(variable.constraint)  # the others come nearer with each step
+        if constraint is None:
             continue
         try:
-            worst = worst_excess(variable.constraint, value_of(average, variable))
+            worst = worst_excess(constraint, value_of(average, variable))
         except Exception:  # whatever it raises, the same for the weight is "cannot-apply"
             continue
         if worst > 0:
@@ -115,7 +116,7 @@ def averages(contents):
                 "error",
                 variable.path,
                 f"its moving average, which `use_ema=True` puts into the model, is {worst:.3g} "
-                f"outside {title(variable.constraint)}: Keras takes it before the constraint",
+                f"outside {title(constraint)}: Keras takes it before the constraint",
                 "kn.project(model)  # and in every fit: callbacks=[kn.ProjectWeights()]",
             )
 
@@ -217,5 +218,9 @@ def not_built(contents):
 
 
 MODEL_CHECKS = (
-    *(dropped_activity_penalty, wrong_kind_of_activity, averages, repeated_rate, not_built),
+    dropped_activity_penalty,
+    wrong_kind_of_activity,
+    averages,
+    repeated_rate,
+    not_built,
 )

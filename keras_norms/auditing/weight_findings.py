@@ -10,13 +10,14 @@ import numpy as np
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
+from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.describe import drop_in_of, is_sparse, title
 from keras_norms.models.expressions import variable_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.layouts import has_layout
 from keras_norms.models.loading import same
 from keras_norms.models.measures import projected, worst_excess
-from keras_norms.models.selection import register_call
+from keras_norms.models.selection import register_call, without_layout
 from keras_norms.numerics.groups import axes_of_layout
 from keras_norms.numerics.precision import EPS
 from keras_norms.regularizers import Regularizer
@@ -316,22 +317,29 @@ def unknown_layout(weight):
     constraint = drop_in_of(weight.variable.constraint)
     if weight.layout or not weight.name or not isinstance(constraint, Constraint):
         return
-    if has_layout(weight.layer, weight.name):  # it is known that the weight has no units
-        return
     if not constraint.needs_layout:
         return
+    is_known = has_layout(weight.layer, weight.name)
+    if is_known and is_from_keras(weight.layer):  # as of an equation without units
+        return
+    reason = without_layout(weight).reason
     yield Finding(
         "unknown-layout",
         "warning",
         weight.path,
-        f"no layout is known for {type(weight.layer).__name__}, so its axis is not judged; "
-        "say which axes tell units apart",
+        f"{reason}, so its axis is not judged; say which axes tell units apart",
         register_call(weight),
     )
 
 
 # Findings that follow from what is set, whatever the values of the weight.
 WEIGHT_CHECKS = (
-    *(wrong_axis, not_applied, lora, overwritten, half_precision, batch_of_weights, unreachable),
+    wrong_axis,
+    not_applied,
+    lora,
+    overwritten,
+    half_precision,
+    batch_of_weights,
+    unreachable,
     unknown_layout,
 )

@@ -1,6 +1,5 @@
 """The base class of the constraints: a set, and the map that puts weights into it."""
 
-import dataclasses
 import math
 from typing import Any, Self
 
@@ -19,7 +18,7 @@ class Constraint(Setting, keras.constraints.Constraint):
     A subclass is a frozen dataclass. It overrides `compute_projection`, and has a field `axis`
     unless its set is elementwise. It overrides `compute_step` if one training step goes only a
     part of the way, and `compute_excess` if the distance from the set is not the distance to the
-    projection. Everything else that the package asks of it has a default below: `convex`,
+    projection. Everything else that the package asks of it has a default: `convex`,
     `has_coupled_groups`, `keeps_zero_groups`, `inexactness`, `norm_bounds`, `step_rate`,
     `is_sparse`, `needs_layout`, `at_full_rate`, `audit_columns` and `for_layout`. A class that
     overrides `__call__` only, as those written for `keras.constraints.Constraint` do, works too.
@@ -74,9 +73,9 @@ class Constraint(Setting, keras.constraints.Constraint):
         so 36 equal weights under `MaxNorm(1e-6)` end with a norm of 1.07e-6, and an entry that
         `Simplex(1e5)` makes larger than 65504 is infinite.
 
-        Outside the set stay groups of zeros whose norm must not be 0, because no direction is
-        nearer than another, and groups whose squares leave float32, which become zero: norms
-        beyond 1.8e19 under a bound that is neither tiny nor huge.
+        Two kinds of groups stay outside the set. A group of zeros does, if its norm must not be 0,
+        because no direction is nearer than another. A group of norm above 1.8e19, whose square
+        overflows float32, becomes zero, unless the bound is tiny or huge.
         """
         return self._map(self.compute_projection, w)
 
@@ -87,11 +86,11 @@ class Constraint(Setting, keras.constraints.Constraint):
         distance per entry, and a set with coupled groups has one number. Arguments and errors are
         those of `__call__`.
         """
-        given, w = w, lift(as_tensor(w))
-        axes = self.axes_for(given)
-        outside = [size for a, size in enumerate(w.shape) if a not in axes]
+        tensor = lift(as_tensor(w))
+        axes = self.axes_for(w)  # which names the variable in its error
+        outside = [size for a, size in enumerate(tensor.shape) if a not in axes]
         shape = () if self.has_coupled_groups else outside
-        return ops.reshape(self.compute_excess(w, axes), shape)
+        return ops.reshape(self.compute_excess(tensor, axes), shape)
 
     def compute_projection(self, w: Any, axes: tuple[int, ...]) -> Any:
         """The point of the set that `w` is moved to. A subclass defines this.
@@ -170,8 +169,8 @@ class Constraint(Setting, keras.constraints.Constraint):
 
     @property
     def step_rate(self) -> float:
-        """The part of the way that one training step goes: `rate` if the class has it, else 1."""
-        return getattr(self, "rate", 1)
+        """The part of the way that one training step goes, in [0, 1]."""
+        return 1.0
 
     @property
     def is_sparse(self) -> bool:
@@ -180,19 +179,19 @@ class Constraint(Setting, keras.constraints.Constraint):
 
     def at_full_rate(self) -> Self:
         """The same constraint, but with steps that go all of the way."""
-        return dataclasses.replace(self, rate=1.0) if self.step_rate < 1 else self
+        return self
 
     def _map(self, function, w):
-        given, w = w, as_tensor(w)
-        if None in tuple(w.shape):
+        tensor = as_tensor(w)
+        if None in tuple(tensor.shape):
             raise ValueError(
-                f"The shape of weights must be known. Received: shape={tuple(w.shape)}"
+                f"The shape of weights must be known. Received: shape={tuple(tensor.shape)}"
             )
-        axes = self.axes_for(given)
+        axes = self.axes_for(w)  # which names the variable in its error
 
         def map_part(part):
             return lower(function(lift(part), axes), part)
 
-        if self.has_coupled_groups or not is_half(w):
-            return map_part(w)
-        return map_parts(map_part, w, axes)
+        if self.has_coupled_groups or not is_half(tensor):
+            return map_part(tensor)
+        return map_parts(map_part, tensor, axes)

@@ -40,12 +40,13 @@ class MaxNorm(Constraint):
 
     A group within the bound does not change. What becomes of a group beyond it depends on `ord`:
     - 2, the Euclidean norm: the group is scaled, `w * max_value / max(norm, max_value)`. The result
-      is finite and within the bound for every finite weight. With a bound between 3.6e-15 and
+      is finite and within the bound for every finite weight. With a bound between 7.1e-15 and
       2.8e14, a group of norm above 1.8e19, whose square overflows float32, becomes zero.
     - 1, the sum of absolute values: each of them is lowered by one number, theta, and small entries
       become zero: `sign(w) * max(abs(w) - theta, 0)`. This is not a scaling. In compiled code on
       JAX, it has no gradient.
-    - "inf", the largest absolute value: the entries are clipped.
+    - "inf", the largest absolute value: the entries are clipped, whatever the axis. That is then
+      only about `excess`.
 
     Args:
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
@@ -81,6 +82,11 @@ class MaxNorm(Constraint):
     def examples(cls):
         """One with each order, and one group for the whole tensor."""
         return [cls(1.5), cls(1.5, axis=None), cls(1.5, ord=1), cls(1.5, ord="inf")]
+
+    @property
+    def has_groups(self):
+        """Whether it depends on the axis: if `ord` is "inf", each entry is clipped by itself."""
+        return self.ord != "inf"
 
     @property
     def norm_bounds(self):
@@ -153,7 +159,7 @@ class MinMaxNorm(Constraint):
 
     One training step goes `rate` of the way:
     `w * (1 - rate + rate * clip(norm, min_value, max_value) / norm)`. `project` goes all the way.
-    A zero group stays zero; its `excess` is `min_value`. With bounds between 3.6e-15 and 2.8e14,
+    A zero group stays zero; its `excess` is `min_value`. With bounds between 7.1e-15 and 2.8e14,
     norms from `1e-15 * sqrt(n)` to 1e18 are exact in float32, in groups of n entries: a group whose
     squares underflow counts as zero, and one of norm above 1.8e19, whose square overflows, becomes
     zero.
@@ -200,6 +206,15 @@ class MinMaxNorm(Constraint):
     def norm_bounds(self):
         """From `min_value` to `max_value`."""
         return self.min_value, self.max_value
+
+    @property
+    def step_rate(self):
+        """`rate`."""
+        return self.rate
+
+    def at_full_rate(self):
+        """The same bounds with `rate=1`."""
+        return dataclasses.replace(self, rate=1.0)
 
     def compute_projection(self, w, axes):
         """Each group scaled all of the way to the nearest norm between the bounds."""

@@ -82,7 +82,7 @@ def constrain(
         from its layout "y x in unit"
     digits/head/kernel (5408, 10): MaxNorm(max_value=1.0, axis=0, ord=2)
     """
-    one_of("unit", "own")("axis", axis)
+    _check_axis("MaxNorm", axis)
     _check_order(model, constraint)
     constraint = get_constraint(constraint)
     if isinstance(constraint, keras.regularizers.Regularizer):
@@ -136,7 +136,7 @@ def regularize(
     >>> print(kn.regularize(model, kn.L2(1e-4)))
     digits/head/kernel (4, 3): L2(l2=0.0001)
     """
-    one_of("unit", "own")("axis", axis)
+    _check_axis("GroupLasso", axis)
     _check_order(model, regularizer)
     regularizer = get_regularizer(regularizer)
     if isinstance(regularizer, keras.constraints.Constraint):
@@ -186,6 +186,11 @@ def project(model: Any) -> list[str]:
     [[0.6]
      [0.8]]
     """
+    return project_with(model, lambda constraint: constraint)
+
+
+def project_with(model, what):
+    """What `project` does, with as much of each constraint as `what` returns of it."""
     constrained = contents_of(model).constrained
     if not constrained:
         raise ValueError(
@@ -193,9 +198,19 @@ def project(model: Any) -> list[str]:
             f"Received: model={model.name}"
         )
     for weight in constrained:
-        project_weight(weight.variable)
-    project_averages(getattr(model, "optimizer", None))
+        project_weight(weight.variable, what)
+    project_averages(getattr(model, "optimizer", None), what)
     return [w.path for w in constrained]
+
+
+def _check_axis(example, axis):
+    """Refuse what is neither word; axes belong to the setting, `example` or another one."""
+    if axis is None or isinstance(axis, (int, list, tuple)):
+        raise ValueError(
+            '`axis` must be "unit" or "own". The axes inside a group are given to the setting: '
+            f'{example}(axis={axis!r}) and `axis="own"`. Received: axis={axis!r}'
+        )
+    one_of("unit", "own")("axis", axis)
 
 
 def _check_order(model, setting):

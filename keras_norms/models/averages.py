@@ -19,10 +19,13 @@ def value_of(average, variable):
         return ops.copy(variable.value)
 
 
-def project_averages(optimizer):
-    """Put the averages of constrained weights into their sets, and give each its own buffer."""
+def project_averages(optimizer, what):
+    """Put the averages of constrained weights into their sets, and give each its own buffer.
+
+    Args:
+        optimizer: The optimizer of a model, or None.
+        what: A function of a constraint that returns what to apply of it, or None.
+    """
     for variable, average in averages_in(optimizer):
-        value = value_of(average, variable)
-        if variable.constraint is not None:
-            value = projected(variable.constraint, value)
-        average.assign(value)
+        value, constraint = value_of(average, variable), what(variable.constraint)
+        average.assign(value if constraint is None else projected(constraint, value))

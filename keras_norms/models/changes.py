@@ -36,12 +36,14 @@ class Change:
         if self.is_fitted:
             line += f', from its layout "{self.layout}"'
         if self.before is not None and self.before != self.after:
-            line += f", in place of {title(self.before)}"
+            same_text = title(self.before) == title(self.after)  # of a class and its drop-in
+            line += f", in place of {_KERAS_OWN if same_text else title(self.before)}"
         if self.saved is False and self.after is None:
             return f"{line}, which comes back when the model is saved and loaded"
         return line + _OF_SAVING[self.saved]
 
 
+_KERAS_OWN = "Keras' own"
 _OF_SAVING = {
     True: "",
     False: ", lost when the model is saved",

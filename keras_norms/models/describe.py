@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_norms.constraints import Constraint
+from keras_norms.constraints import Chain, Constraint
 from keras_norms.constraints.lookup import CLASSES as CONSTRAINTS
 from keras_norms.keras_internals import is_from_keras
 from keras_norms.regularizers import Regularizer
@@ -41,6 +41,20 @@ def members_of(constraint):
     """The constraints that a chain is made of, or the one that it is, or none."""
     found = getattr(drop_in_of(constraint), "members", (constraint,))
     return [each for each in found if each is not None]
+
+
+def without_rates(constraint):
+    """What of a constraint goes all of the way in one step: itself, fewer members, or None."""
+    members = members_of(constraint)
+    chosen = [each for each in members if getattr(each, "step_rate", 1) == 1]
+    if len(chosen) == len(members):
+        return constraint
+    return chained(chosen)
+
+
+def chained(members):
+    """Several constraints as one; None for none."""
+    return Chain(*members) if len(members) > 1 else next(iter(members), None)
 
 
 def is_sparse(constraint):

@@ -79,8 +79,8 @@ def numbers_of(w):
 def _sizes_of(weight):
     """The magnitudes of the entries of a weight, in which NaN counts as infinite.
 
-    They are those after the constraints that stay beside the zeros, so that what these will make
-    small goes first. An entry that a mask has pruned has -1: it goes before a zero that is in use.
+    The constraints that stay beside the zeros are applied first, so that entries which they shrink
+    are pruned first. An entry that a mask has pruned has -1: it goes before a zero that is in use.
     NaN must not decide about other weights.
     """
     members = members_of(weight.variable.constraint)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 
+from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.holders import renew_steps
 from keras_norms.models.penalties import penalties_of
 from keras_norms.models.selection import compiled
@@ -33,8 +34,8 @@ class FactorSchedule(keras.callbacks.Callback):
             begins, if `schedule` returns no number.
         ValueError: If `where` is no regular expression; when training begins, if the model is not
             built, as may be under TensorFlow, no penalty is selected, or one is not a regularizer
-            of keras_norms with that factor; when an epoch begins, if the factor is negative or not
-            finite.
+            of keras_norms or of Keras with that factor; when an epoch begins, if the factor is
+            negative or not finite.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn
@@ -51,7 +52,7 @@ class FactorSchedule(keras.callbacks.Callback):
     def __init__(
         self,
         schedule: Callable[[int], float],
-        where: str | None = None,
+        where: str | re.Pattern[str] | None = None,
         field: str | None = None,
     ) -> None:
         super().__init__()
@@ -90,7 +91,7 @@ class FactorSchedule(keras.callbacks.Callback):
         changed = False
         contents = contents_of(self.model)
         for penalty in self._find(contents):
-            old = penalty.regularizer
+            old = drop_in_of(penalty.regularizer)
             new = old.with_factor(_factor_of(penalty, self.field), factor)
             if new != old:
                 penalty.set(new)
@@ -101,14 +102,15 @@ class FactorSchedule(keras.callbacks.Callback):
 
 def _factor_of(penalty, field):
     """The name of the field that holds the factor of a penalty."""
-    regularizer = penalty.regularizer
+    regularizer = drop_in_of(penalty.regularizer)
     factors = getattr(regularizer, "factors", ())
     chosen = [name for name in factors if field in (None, name)]
     if len(chosen) != 1:
         have = f"it has {', '.join(factors)}" if factors else "it has no factor"
+        if len(getattr(regularizer, "members", ())) > 1:
+            have = "each of its terms has factors of its own; use an `L1L2`, or a single term"
         raise ValueError(
-            "FactorSchedule is for regularizers of keras_norms with one factor, or with the one "
-            f"that `field` names; {have}. Received: field={field!r} for {penalty.path} with "
-            f"{regularizer}"
+            "FactorSchedule is for regularizers with one factor, or with the one that `field` "
+            f"names; {have}. Received: field={field!r} for {penalty.path} with {title(regularizer)}"
         )
     return chosen[0]

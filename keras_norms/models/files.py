@@ -41,6 +41,7 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
         ValueError: If the model is not built; if a setting cannot be loaded, such as a function
             that is not registered; if there is no such `.keras` file; or if the path is that of
             an HDF5 file, of a directory, or of a file that `save_settings` did not write.
+        FileNotFoundError: If the folder of the file does not exist.
         TypeError: If `model` is not a Keras model or layer, or `filepath` no path.
 
     Example:
@@ -56,19 +57,15 @@ def save_settings(model: Any, filepath: str | os.PathLike[str]) -> list[str]:
     >>> loaded.layers[0].kernel.constraint
     MaxNorm(max_value=1.0, axis=0, ord=2)
     """
-    if not isinstance(filepath, (str, os.PathLike)):
-        raise TypeError(
-            f"`filepath` must be a path; `model` is the first argument. Received: {filepath!r}"
-        )
-    filepath = pathlib.Path(filepath)
-    _check_writable(filepath)
+    path = _as_path(filepath)
+    _check_writable(path)
     weights = contents_of(model).weights
     data = {"format": _FORMAT, "weights": [_entry(weight) for weight in weights]}
     text = json.dumps(data, indent=1) + "\n"
-    if filepath.suffix == ".keras":
-        _replace(filepath, lambda path: _copy_with(filepath, path, text))
+    if path.suffix == ".keras":
+        _replace(path, lambda new: _copy_with(path, new, text))
     else:
-        _replace(filepath, lambda path: path.write_text(text, "utf-8"))
+        _replace(path, lambda new: new.write_text(text, "utf-8"))
     return [w.path for w in weights if any(getattr(w.variable, kind) is not None for kind in KINDS)]
 
 
@@ -96,7 +93,7 @@ def load_settings(
     Raises:
         ValueError: If the file has no settings, or they are of another model, or one cannot be
             loaded; nothing is changed then.
-        TypeError: If `model` is not a Keras model or layer.
+        TypeError: If `model` is not a Keras model or layer, or `filepath` no path.
 
     Example:
     >>> import keras, keras_norms as kn, os, tempfile
@@ -111,7 +108,7 @@ def load_settings(
     MaxNorm(max_value=1.0, axis=0, ord=2)
     """
     contents = contents_of(model)
-    entries = _read(pathlib.Path(filepath))
+    entries = _read(_as_path(filepath))
     pairs = _matched(contents.weights, entries, filepath)
     settings = {
         kind: [(weight, _made(entry, kind, custom_objects)) for weight, entry in pairs]
@@ -129,6 +126,14 @@ def has_settings(filepath):
         return False
     with zipfile.ZipFile(filepath) as archive:
         return MEMBER in archive.namelist()
+
+
+def _as_path(filepath):
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise TypeError(
+            f"`filepath` must be a path; `model` is the first argument. Received: {filepath!r}"
+        )
+    return pathlib.Path(filepath)
 
 
 def _check_writable(filepath):
@@ -208,11 +213,16 @@ def _read(filepath):
                 data = json.loads(archive.read(MEMBER))
         else:
             data = json.loads(filepath.read_text("utf-8"))
-        needed = {"path", "shape", *KINDS}
-        if data["format"] == _FORMAT and all(needed <= each.keys() for each in data["weights"]):
+        needed, found = {"path", "shape", *KINDS}, data["format"]
+        if found == _FORMAT and all(needed <= each.keys() for each in data["weights"]):
             return data["weights"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
+        found = None
+    if isinstance(found, int) and found > _FORMAT:
+        raise ValueError(
+            f"The settings were written by a newer keras_norms, in format {found}; this one reads "
+            f"format {_FORMAT}. Received: filepath={str(filepath)!r}"
+        )
     raise ValueError(
         "`filepath` must be a file that `keras_norms.save_settings` wrote. "
         f"Received: filepath={str(filepath)!r}"

@@ -77,7 +77,7 @@ def register_layout(layer_class: type, **layouts: str) -> None:
 
     Raises:
         TypeError: If `layer_class` is not a class of layers, or a layout is not a string.
-        ValueError: If a layout lacks the word "unit" and is not "*".
+        ValueError: If a layout lacks the word "unit" and is not "*", or there is none.
 
     Example:
     >>> import keras, keras_norms as kn
@@ -93,6 +93,11 @@ def register_layout(layer_class: type, **layouts: str) -> None:
     if not (isinstance(layer_class, type) and issubclass(layer_class, layers.Layer)):
         raise TypeError(
             f"`layer_class` must be a subclass of keras.layers.Layer. Received: {layer_class!r}"
+        )
+    if not layouts:
+        raise ValueError(
+            "`register_layout` must be given the layout of a weight, as in "
+            f'register_layout({layer_class.__name__}, kernel="in unit"). Received: none'
         )
     for name, layout in layouts.items():
         if not isinstance(layout, str):
@@ -118,7 +123,7 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
         A tuple of axes; `()` for a weight that is elementwise, such as a bias.
 
     Raises:
-        TypeError: If `layer` is not a Keras layer.
+        TypeError: If `layer` is not a Keras layer, or `weight` neither a name nor a variable.
         ValueError: If the layer has no such weight, or its layout is not known or has no axis
             that tells units apart.
 
@@ -131,6 +136,11 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
     """
     if not isinstance(layer, layers.Layer):
         raise TypeError(f"`layer` must be a Keras layer. Received: layer={layer!r}")
+    if not isinstance(weight, str) and not hasattr(weight, "shape"):
+        raise TypeError(
+            "`weight` must be the name of an attribute or a variable, as in "
+            f'unit_axes(layer, "kernel"). Received: weight={weight!r}'
+        )
     if isinstance(layer, layers.RNN) and not isinstance(layer.cell, layers.StackedRNNCells):
         layer = layer.cell
     name = weight if isinstance(weight, str) else name_of(layer, weight)
@@ -173,6 +183,8 @@ def layout_of(layer, name):
     if name.startswith("lora_"):
         return "..."  # LoRA multiplies two weights, neither of which has units of its own
     known = _of_class(type(layer))
+    if name not in known and not layer.built:  # it may hold this weight, or layers that have one
+        raise _not_built(layer)
     if name not in known:
         has = f"it has layouts for {', '.join(known)}" if known else "its class has no layouts"
         raise ValueError(
@@ -187,10 +199,7 @@ def layout_of(layer, name):
     if words == ["*"]:
         return "*"
     if not layer.built:
-        raise ValueError(
-            "The layer must be built, so that its weights exist; call it on a batch, or "
-            f"`layer.build(input_shape)`. Received: {layer.name}, which is not built"
-        )
+        raise _not_built(layer)
     shape = held_variable(layer, name).shape
     if words[0] == "...":
         words[:1] = ["space"] * (len(shape) - len(words) + 1)
@@ -202,6 +211,13 @@ def layout_of(layer, name):
     return " ".join(words)
 
 
+def _not_built(layer):
+    return ValueError(
+        "The layer must be built, so that its weights exist; call it on a batch, or "
+        f"`layer.build(input_shape)`. Received: {layer.name}, which is not built"
+    )
+
+
 def has_layout(layer, name):
     """Whether a layout is given for a layer's weight, be it one that does not fit."""
     return name in _of_class(type(layer))
@@ -209,8 +225,6 @@ def has_layout(layer, name):
 
 def _usual_words(layer, name):
     """A layout of as many words as the weight has axes, to be corrected by whoever knows it."""
-    if not layer.built:
-        return "in unit"
     rank = len(getattr(held_variable(layer, name), "shape", (0, 0)))
     return " ".join(["in"] * (rank - 1) + ["unit"]) if rank > 1 else "*"
 

@@ -168,7 +168,18 @@ def penalty_in_loss(variable):
 
 
 def columns_of(setting, variable):
-    """The numbers that a setting shows of a weight, by heading; none for one of another make."""
+    """The numbers that a setting shows of a weight, by heading; none for one of another make.
+
+    Raises:
+        TypeError: If a user's `audit_columns` returns anything else.
+    """
     if not hasattr(setting, "audit_columns"):
         return {}
-    return {heading: float(value) for heading, value in setting.audit_columns(variable).items()}
+    found = setting.audit_columns(variable)
+    try:
+        return {heading: float(value) for heading, value in found.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(
+            f"`audit_columns` of {type(setting).__name__} must return a dict of numbers, each with "
+            f"the heading of its column. Received: {found!r}"
+        ) from None

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_norms.constraints import Constraint
-from keras_norms.models.describe import drop_in_of
+from keras_norms.models.describe import chained, drop_in_of, is_sparse, members_of
 from keras_norms.models.measures import (
     columns_of,
     excess_axes_of,
@@ -32,9 +32,10 @@ class NormHistory(keras.callbacks.Callback):
     - "mean_norm/path" and "max_norm/path": the mean and the largest norm of its units; the norm of
       the whole weight if it is elementwise or its layout is not known. If several weights have the
       same path, the second has ":2" after it, and so on.
-    - "on_bound/path", if it has a constraint: the share of its groups that would leave their set
-      if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it does nothing.
-    - "zeros/path", if its constraint is a sparse one: the share of its weights that are zero.
+    - "on_bound/path", if it has a constraint that is no sparse one: the share of its groups that
+      would leave their set if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it
+      does nothing.
+    - "zeros/path", if it has a sparse constraint: the share of its weights that are zero.
     - "penalty/path", if it has a regularizer and is not frozen: what that adds to the loss.
     - "singular_value/path", for kernels and with `spectra=True`: the largest singular value of its
       units, as an upper bound that is at most 0.1 % above it. It takes some 10 products of the
@@ -49,6 +50,7 @@ class NormHistory(keras.callbacks.Callback):
         spectra: Whether to record the largest singular values.
 
     Raises:
+        TypeError, ValueError: If `where` is none, as for `keras_norms.constrain`.
         ValueError: When training begins, if nothing records: a training loop of your own needs
             `keras.callbacks.CallbackList(..., add_history=True)`; or if there is no such weight.
             Under TensorFlow, a model that is not built yet has none before the end of the epoch.
@@ -124,20 +126,31 @@ def _measures_of(weight, spectra):
     if weight.obstacle == "quantized":  # integers, whose norm is not the weight's
         return {"mean_norm": math.nan, "max_norm": math.nan}
     norms = norms_of(variable, weight.norm_axes)
+    if norms.size == 0:  # a weight without entries
+        return {"mean_norm": math.nan, "max_norm": math.nan}
     measures = {"mean_norm": float(norms.mean()), "max_norm": float(norms.max())}
-    if variable.constraint is not None:
-        axes = excess_axes_of(variable.constraint, len(variable.shape))
-        excess = excess_of(variable.constraint, variable, times=1 + GROWTH)
-        # Keras' own constraints shrink feasible groups, by less than half the growth. Of ours, a
-        # single entry may grow out of the set, or a single direction.
-        is_ours = isinstance(variable.constraint, Constraint)
-        least = rounding_of(variable.constraint, variable) if is_ours else GROWTH / 2
-        outside = excess > least * norms_of(variable, axes)
-        measures["on_bound"] = float(outside.mean())
-        measures |= columns_of(drop_in_of(variable.constraint), variable)
+    members = members_of(variable.constraint)
+    bounding = [each for each in members if not is_sparse(each)]
+    if bounding:
+        whole = len(bounding) == len(members)
+        measures["on_bound"] = _share_on_bound(
+            variable.constraint if whole else chained(bounding), variable
+        )
+    measures |= columns_of(drop_in_of(variable.constraint), variable)
     penalty = penalty_in_loss(variable)
     if penalty is not None:
         measures["penalty"] = penalty
     if spectra and weight.is_kernel:
         measures["singular_value"] = largest_singular_value(weight)
     return measures
+
+
+def _share_on_bound(constraint, variable):
+    """The share of groups that would leave their set if they grew a little."""
+    axes = excess_axes_of(constraint, len(variable.shape))
+    excess = excess_of(constraint, variable, times=1 + GROWTH)
+    # Keras' own constraints shrink feasible groups, by less than half the growth. Of ours, a single
+    # entry may grow out of the set, or a single direction.
+    is_ours = isinstance(constraint, Constraint)
+    least = rounding_of(constraint, variable) if is_ours else GROWTH / 2
+    return float((excess > least * norms_of(variable, axes)).mean())

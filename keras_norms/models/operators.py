@@ -21,9 +21,9 @@ _ENTRIES_AT_ONCE = 2**22
 
 _L = keras.layers
 _TRANSPOSED = (_L.Conv1DTranspose, _L.Conv2DTranspose, _L.Conv3DTranspose)
-_DEPTHWISE = (_L.DepthwiseConv1D, _L.DepthwiseConv2D)
+DEPTHWISE = (_L.DepthwiseConv1D, _L.DepthwiseConv2D)
 _SEPARABLE = (_L.SeparableConv1D, _L.SeparableConv2D)
-CONVOLUTIONS = (_L.Conv1D, _L.Conv2D, _L.Conv3D, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
+CONVOLUTIONS = (_L.Conv1D, _L.Conv2D, _L.Conv3D, *_TRANSPOSED, *DEPTHWISE, *_SEPARABLE)
 
 
 def conv_spectral_bound(layer: Any) -> float:
@@ -84,7 +84,7 @@ def conv_spectral_bound(layer: Any) -> float:
 
 def _kernels(layer):
     """The kernels that act side by side, (groups, *window, in, out)."""
-    if isinstance(layer, _DEPTHWISE):
+    if isinstance(layer, DEPTHWISE):
         return _channels(layer.kernel)
     kernel = _array(layer.kernel)
     # A transposed convolution is the adjoint of a convolution from its filters.

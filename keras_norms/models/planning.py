@@ -17,13 +17,16 @@ from keras_norms.setting import Setting
 from keras_norms.warning import warn
 
 
-def planned(contents, setting, where, to_units, unknown, kind="constraint"):
-    """Pairs of a weight and its setting, and what is left out, before anything is changed."""
+def planned(contents, setting, where, to_units, unknown, kind="constraint", what=None):
+    """Pairs of a weight and its setting, and what is left out, before anything is changed.
+
+    `what` names the setting in an error message, if it is not what the user gave.
+    """
     one_of("warn", "raise")("unknown", unknown)
     if setting is None and where is None:
         raise ValueError(
             'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
-            "Received: None and where=None"
+            f"Received: {kind}=None, where=None"
         )
     has_groups = to_units and getattr(setting, "has_groups", False)
     is_fitted = to_units and getattr(setting, "needs_layout", False)
@@ -32,13 +35,13 @@ def planned(contents, setting, where, to_units, unknown, kind="constraint"):
     unbuilt = named_layers(contents.unbuilt, where)
     for weight in select(contents.weights, where, unbuilt):
         if setting is not None and weight.obstacle:
-            skipped.append(never_applied(weight))
+            skipped.append(never_applied(weight, kind))
         elif setting is not None and kind == "constraint" and weight.normalizer is not None:
             skipped.append(normalized(weight))
         elif needs_layout and weight.layout is None:
             without.append(without_layout(weight))
         elif has_groups and weight.layout and not weight.has_units:
-            skipped.append(without_units(weight, is_fitted))
+            skipped.append(without_units(weight, kind, is_fitted))
         else:
             try:
                 own = setting.for_layout(weight.layout) if is_fitted else setting
@@ -52,7 +55,7 @@ def planned(contents, setting, where, to_units, unknown, kind="constraint"):
         skipped += [table(w) for w in contents.weights if w.has_units and not w.is_kernel]
     skipped += [never_called(layer) for layer in unbuilt]
     if not settings:
-        raise ValueError(_why_nothing(setting, where, [*without, *skipped]))
+        raise ValueError(_why_nothing(what or title(setting), where, [*without, *skipped]))
     if without:
         message = _about_unknown(without)
         if unknown == "raise":
@@ -61,12 +64,12 @@ def planned(contents, setting, where, to_units, unknown, kind="constraint"):
     return settings, [*without, *skipped]
 
 
-def _why_nothing(setting, where, skipped):
+def _why_nothing(what, where, skipped):
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     first = skipped[0]
     fix = f": {first.fix}" if first.fix else ""
     return (
-        f"No weight that `where` selects can have {title(setting)}. Of {first.path}, "
+        f"No weight that `where` selects can have {what}. Of {first.path}, "
         f"{first.shape}{more}: {first.reason}{fix}. Received: where={where!r}"
     )
 

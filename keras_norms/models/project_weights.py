@@ -2,7 +2,8 @@
 
 import keras
 
-from keras_norms.models.attach import project
+from keras_norms.models.attach import project_with
+from keras_norms.models.describe import without_rates
 
 
 class ProjectWeights(keras.callbacks.Callback):
@@ -16,6 +17,9 @@ class ProjectWeights(keras.callbacks.Callback):
     - the moving averages of `use_ema=True`, which Keras takes before it applies the constraint;
     - averages that `keras.callbacks.SwapEMAWeights` puts into the model, whichever of the two
       callbacks comes first in the list.
+
+    A constraint with a `rate` below 1 is left to the optimizer, which goes that part of the way at
+    each step; `keras_norms.project` goes all of it.
 
     A second `fit` with moving averages then works under JAX, too, where Keras alone leaves weights
     and averages in one buffer.
@@ -71,7 +75,7 @@ class ProjectWeights(keras.callbacks.Callback):
 
     def project(self):
         """Puts the constrained weights of the model into their sets, and their averages."""
-        project(self.model)
+        project_with(self.model, without_rates)
 
     def _project_if_built(self):
         if self.model.built:

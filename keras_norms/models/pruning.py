@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from keras_norms.config import fraction
-from keras_norms.constraints import Chain, FixedMask, Sparse
+from keras_norms.constraints import FixedMask, Sparse
 from keras_norms.models.changes import Changes
-from keras_norms.models.describe import is_sparse, members_of
+from keras_norms.models.describe import chained, is_sparse, members_of, without_rates
 from keras_norms.models.distributions import Distribution, counts_for, masks_in, numbers_of
 from keras_norms.models.planning import planned
 from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
@@ -105,7 +105,7 @@ def freeze_zeros(model: Any, where: Any = None) -> Changes:
 def to_prune(model, where):
     """The contents of a model, the weights that `where` names, and what is left out."""
     contents = contents_of(model)
-    settings, skipped = planned(contents, Sparse(), where, True, "warn")
+    settings, skipped = planned(contents, Sparse(), where, True, "warn", what="zeros")
     for weight, sparse in settings:
         _beside(weight, sparse)  # raises if the weight has a constraint that must go first
     return contents, [weight for weight, _ in settings], skipped
@@ -132,7 +132,7 @@ def set_masks(contents, masks, skipped=()):
 def _set(contents, settings, skipped):
     changes = set_on_weights(contents, None, settings, skipped, "constraint")
     for weight, _ in settings:
-        project_weight(weight.variable)
+        project_weight(weight.variable, without_rates)
     warn_if_not_finite(settings)
     return changes
 
@@ -148,6 +148,6 @@ def _beside(weight, sparse):
         if not is_sparse(each) or (has_pruned and not masks_in([sparse])):
             others.append(each)
     try:
-        return Chain(*others, sparse) if others else sparse
+        return chained([*others, sparse])
     except TypeError as error:
         raise TypeError(f"{weight.path} has a constraint that cannot be kept. {error}") from None

@@ -184,14 +184,15 @@ def left_out(weight, reason, fix=""):
 OBSTACLES = {
     "frozen": ("the weight is frozen", "set `trainable = True` on its layer first"),
     "lora": ("LoRA trains other weights in its place", ""),
-    "quantized": ("the weight is quantized", "constrain the model first, and quantize it last"),
+    "quantized": ("the weight is quantized", "{verb} the model first, and quantize it last"),
 }
+_VERBS = {"constraint": "constrain", "regularizer": "regularize"}
 
 
-def never_applied(weight):
-    """A weight that Keras does not train, so that it would never apply the setting."""
+def never_applied(weight, kind):
+    """A weight that Keras does not train, so that it would never apply a setting of this kind."""
     reason, fix = OBSTACLES[weight.obstacle]
-    return left_out(weight, reason, fix)
+    return left_out(weight, reason, fix.format(verb=_VERBS[kind]))
 
 
 def normalized(weight):
@@ -242,7 +243,7 @@ def _with_axis(weight):
     return f'name it, with an axis: where=r"^{re.escape(weight.path)}$", axis="own"'
 
 
-def without_units(weight, needs_units):
+def without_units(weight, kind, needs_units):
     """A weight without groups: an elementwise one, such as a bias, or a factor of LoRA."""
     if weight.layout == "...":
         return left_out(
@@ -256,10 +257,14 @@ def without_units(weight, needs_units):
             "it has one number per unit, so it is no kernel",
             'name it in `keras_norms.constrain`, with `keras_norms.Sparse` and `axis="own"`',
         )
+    entries = {
+        "constraint": "limit its entries with `keras_norms.Clip`",
+        "regularizer": "penalise its entries with `keras_norms.L1` or `L2`",
+    }
     return left_out(
         weight,
         "it has one number per unit, so each group would be a single entry",
-        'limit its entries with `keras_norms.Clip`, or give an axis and `axis="own"`',
+        f'{entries[kind]}, or give an axis and `axis="own"`',
     )
 
 

@@ -46,24 +46,30 @@ def set_on_weights(contents, given, settings, skipped, kind):
     ]
     lost = [change for change in changes if change.saved is False]
     if lost:
-        paths = ", ".join(change.path for change in lost[:3])
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        held = [change.after for change in lost if change.after is not None]
-        needed = next(filter(None, map(needed_to_load, held)), "")
-        first = f"{needed[0].upper()}{needed[1:]}. " if needed else ""
-        why = "Keras cannot make it again from its config" if needed else "no config can hold it"
-        what = f"The {kind} of {paths}{more} will be lost when the model is saved, because {why}."
-        if not held:
-            what = (
-                f"The {kind} that was removed from {paths}{more} will be there again when the "
-                "model is saved and loaded, because a layer sets it."
-            )
-        warn(
-            f"{what} {first}After `model.save`, call "
-            "`keras_norms.save_settings(model, filepath)`; after loading, "
-            "`keras_norms.load_settings(model, filepath)`.",
-        )
+        warn(_about_lost(lost, kind))
     return Changes(changes, skipped)
+
+
+def _about_lost(changes, kind):
+    """What becomes of changes that a saved model does not hold, and what to do about it."""
+    paths = ", ".join(change.path for change in changes[:3])
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    set_now = [change.after for change in changes if change.after is not None]
+    fix = (
+        "After `model.save`, call `keras_norms.save_settings(model, filepath)`; after loading, "
+        "`keras_norms.load_settings(model, filepath)`."
+    )
+    if not set_now:
+        return (
+            f"The {kind} that was removed from {paths}{more} will be there again when the model is "
+            f"saved and loaded, because a layer sets it. {fix}"
+        )
+    needed = next(filter(None, map(needed_to_load, set_now)), "")
+    why = "no config can hold it"
+    if needed:
+        why = "Keras cannot make it again from its config"
+        fix = f"{needed[0].upper()}{needed[1:]}. {fix}"
+    return f"The {kind} of {paths}{more} will be lost when the model is saved, because {why}. {fix}"
 
 
 def _try(setting, weight, kind):
@@ -91,9 +97,11 @@ def _try(setting, weight, kind):
         )
 
 
-def project_weight(variable):
-    """Put a weight into the set of its constraint."""
-    variable.assign(projected(variable.constraint, variable))
+def project_weight(variable, what=lambda constraint: constraint):
+    """Put a weight into the set of its constraint, or of what a function chooses of that."""
+    constraint = what(variable.constraint)
+    if constraint is not None:
+        variable.assign(projected(constraint, variable))
 
 
 def _is_finite(variable):

@@ -41,7 +41,7 @@ class SparsitySchedule(ProjectWeights):
     constraints, such as `NormHistory`, comes after this one in the list.
     `EarlyStopping(restore_best_weights=True)` comes before it, with `start_from_epoch=end_epoch`:
     else it may restore weights from before the last mask. These are then put to zero, and you get a
-    warning. After this callback in the list, it restores them unseen.
+    warning. If it comes after this callback, nobody notices.
 
     Args:
         final_sparsity: The share of zeros from `end_epoch` on.
@@ -101,6 +101,15 @@ class SparsitySchedule(ProjectWeights):
                 "`final_sparsity` must not be below `initial_sparsity`, because pruned entries do "
                 f"not come back. Received: final_sparsity={final_sparsity}, "
                 f"initial_sparsity={initial_sparsity}"
+            )
+        if self.begin_epoch == self.end_epoch and self.initial_sparsity not in (
+            0,
+            self.final_sparsity,
+        ):
+            raise ValueError(
+                "`initial_sparsity` needs a `begin_epoch` before `end_epoch`, or it is never held. "
+                f"Received: initial_sparsity={initial_sparsity}, begin_epoch={begin_epoch}, "
+                f"end_epoch={end_epoch}"
             )
         check_distribution(distribution)
         check_where(where)

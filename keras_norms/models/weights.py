@@ -22,6 +22,7 @@ from keras_norms.keras_internals import (
     trainable_variables_of,
 )
 from keras_norms.models.layouts import has_layout, layout_of, name_of
+from keras_norms.models.operators import DEPTHWISE
 from keras_norms.numerics.groups import axes_of_layout
 
 
@@ -117,7 +118,7 @@ class Weight:
             return []
         stem = self.name.removesuffix("_kernel")
         own = [f"{self.name}_{kind}", f"{stem}_{kind}"]
-        if isinstance(self.layer, _DEPTHWISE) and self.name == "kernel":
+        if isinstance(self.layer, DEPTHWISE) and self.name == "kernel":
             own = [f"depthwise_{kind}"]
         lora = _OF_LORA.fullmatch(self.name)
         if lora and kind == "regularizer":  # which Keras takes from the weight they stand in for
@@ -142,7 +143,6 @@ def _may_hold(layer, attribute):
 # The attributes of a variable that hold its settings.
 KINDS = ("constraint", "regularizer")
 _OF_LORA = re.compile("lora_(.+)_[ab]")
-_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
 @dataclasses.dataclass(frozen=True)

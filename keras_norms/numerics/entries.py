@@ -8,7 +8,7 @@ from keras import ops
 
 
 def positive_part(x):
-    """`max(x, 0)`. NaN stays NaN. The slope at 0 is another on each backend."""
+    """`max(x, 0)`. NaN stays NaN. The slope at 0 differs between backends; see `relu`."""
     # Under JAX without a compiler, `ops.relu` takes 140 us more. The upper bound is written out,
     # because TensorFlow requires it if its tensors have been given NumPy's methods.
     if hasattr(x, "clip"):

@@ -23,7 +23,7 @@ def axis_of(name, axis):
 
     Args:
         name: The parameter's name, for the error message.
-        axis: An integer, a list or tuple of integers, or None.
+        axis: An integer, a sequence of integers, or None.
 
     Raises:
         TypeError: If `axis` holds anything but integers.
@@ -31,7 +31,7 @@ def axis_of(name, axis):
     """
     if axis is None:
         return None
-    if not isinstance(axis, (list, tuple)):
+    if not isinstance(axis, Sequence) or isinstance(axis, str):
         return _integer(name, axis, axis)
     axes = tuple(_integer(name, a, axis) for a in axis)
     if not axes:

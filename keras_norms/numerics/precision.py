@@ -52,9 +52,9 @@ def is_half(x):
 
 
 def lift_numbers(x):
-    """`x` as a tensor of float32 or float64. A layer may also return integers, made floats here.
+    """`x` as a tensor of float32 or float64.
 
-    Lists may hold them, too.
+    Integers, which a layer may return, become floats. Lists may hold both.
 
     Raises:
         TypeError: If `x` holds neither floating-point numbers nor integers.

@@ -40,7 +40,7 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
     """Base class of the regularizers: a scalar penalty.
 
     A subclass is a frozen dataclass that overrides `compute_penalty`. Everything else that the
-    package asks of it has a default below: `for_activations`, `for_weights`, `factors`,
+    package asks of it has a default: `for_activations`, `for_weights`, `factors`,
     `with_factor`, `why_never_zero`, `reaching_zero`, `audit_columns` and `for_layout`. A class that
     overrides `__call__` only, as those written for `keras.regularizers.Regularizer` do, works too.
 

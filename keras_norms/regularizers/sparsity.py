@@ -83,7 +83,8 @@ class Hoyer(Regularizer):
 
     The ratio is 1 for one entry that is not zero, and n for n equal ones. It does not change if the
     group is multiplied by a number, so it does not shrink large entries as L1 does. A group of
-    zeros has penalty and gradient 0.
+    zeros has penalty and gradient 0. `regularize` makes one group per unit; with `axis="own"`, None
+    stays one group for the whole weight.
 
     Args:
         factor: The factor, not negative.

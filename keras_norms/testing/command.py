@@ -96,7 +96,12 @@ def _run_suite(options, backend, console):
         raise BrokenCases(f"There is no manifest beside {folder}")
     packages = [options.target] + ([KERAS.name] if options.keras_report else [])
     suite = Suite(
-        *(packages, folder, options.controls, options.device, options.words, options.all_kills)
+        packages,
+        cases=folder,
+        controls=options.controls,
+        device=options.device,
+        words=options.words,
+        all_kills=options.all_kills,
     )
     suite.check_targets()
     listed = manifest_beside(options.controls) if options.controls else None
@@ -104,7 +109,7 @@ def _run_suite(options, backend, console):
         listed.check_controls(options.controls, suite.controls)
     known = folder.resolve().parent / "expected_failures.toml"
     expected = {}
-    # They are about training, and no case trains on a mesh.
+    # They are about training on one device.
     is_due = options.target == OURS.name and options.device != "mesh"
     if is_due and (known.is_file() or not options.cases):
         expected = load_expected(known, suite.all_cases, backend, keras.__version__)

@@ -10,8 +10,15 @@ def covered(case):
     way = (case.inputs.get("path"), case.inputs.get("optimizer"))
     mistake = str(case.config) if case.kind == "raises" else None
     return (
-        *(case.requirement, case.kind, case.dtype, _form(case.config, rank), rank, case.hunts),
-        *(_variant(case.config), way, mistake),
+        case.requirement,
+        case.kind,
+        case.dtype,
+        _form(case.config, rank),
+        rank,
+        case.hunts,
+        _variant(case.config),
+        way,
+        mistake,
     )
 
 

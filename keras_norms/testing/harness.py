@@ -84,7 +84,9 @@ class Package:
 
 
 OURS = Package(
-    *("keras_norms", constraints, regularizers),
+    "keras_norms",
+    constraints,
+    regularizers,
     {"constrain": constrain, "project": project, "audit": audit},
 )
 KERAS = Package("keras", keras.constraints, keras.regularizers)

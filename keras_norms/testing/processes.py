@@ -39,7 +39,7 @@ class Suite:
         packages: The names of the packages under test.
         cases: The folder of cases.
         controls: The folder of controls, or None.
-        device: "cpu" or "gpu".
+        device: "cpu", "gpu" or "mesh".
         words: What the id, the target or the title of a case must contain. A mutant that concerns
             such a case does not run on these alone, so that its verdict does not depend on the
             words.

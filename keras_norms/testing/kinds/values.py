@@ -138,7 +138,10 @@ def idempotent(case, harness):
         harness.compare("first", once, expected),
         harness.compare("last", again, expected),
         Measure(
-            *("moved", score(*moved), float(case.expected["moves"]), relative_error(*moved)),
+            "moved",
+            score(*moved),
+            float(case.expected["moves"]),
+            relative_error(*moved),
             dtype=case.dtype,
         ),
     ]
@@ -191,7 +194,14 @@ def conv_layout(case, harness):
 KINDS = {
     f.__name__: f
     for f in (
-        *(forward, projection, excess, spectrum, gradient),
-        *(jit, idempotent, traced, conv_layout),
+        forward,
+        projection,
+        excess,
+        spectrum,
+        gradient,
+        jit,
+        idempotent,
+        traced,
+        conv_layout,
     )
 }

@@ -238,7 +238,8 @@ def ema_while_evaluating(case, harness):
     layer = constrained_layer(case, harness)
     model = compiled_model(layer, harness, _averaging(harness))
     model.fit(
-        *(X, Y),
+        X,
+        Y,
         validation_data=(X, Y),
         callbacks=[keras.callbacks.SwapEMAWeights(), Look()],
         verbose=0,
@@ -350,10 +351,30 @@ def accumulation(case, harness):
 WAYS = {
     f.__name__: f
     for f in (
-        *(fit, fit_eagerly, fit_compiled, stateless_apply, mixed_float16, mixed_bfloat16),
-        *(optimizer, multi_optimizer, nonfinite_step, use_ema, gradient_accumulation),
-        *(initial_weights, set_weights, load_weights),
-        *(ema_after_fit, ema_while_evaluating, ema_after_predict, ema_second_fit, frozen),
-        *(frozen_penalty, no_gradient, lora, quantized, torch_optimizer, accumulation),
+        fit,
+        fit_eagerly,
+        fit_compiled,
+        stateless_apply,
+        mixed_float16,
+        mixed_bfloat16,
+        optimizer,
+        multi_optimizer,
+        nonfinite_step,
+        use_ema,
+        gradient_accumulation,
+        initial_weights,
+        set_weights,
+        load_weights,
+        ema_after_fit,
+        ema_while_evaluating,
+        ema_after_predict,
+        ema_second_fit,
+        frozen,
+        frozen_penalty,
+        no_gradient,
+        lora,
+        quantized,
+        torch_optimizer,
+        accumulation,
     )
 }

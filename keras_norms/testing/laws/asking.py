@@ -57,8 +57,17 @@ _ANY = st.floats(-LARGEST, LARGEST, width=32, allow_subnormal=False)
 # an object that keeps state.
 _FOR_BOTH = (half_precision, config_survives, loads, acts, right_gradient, jit_equals_eager)
 CONSTRAINT_LAWS = (
-    *(pure, feasible, idempotent, small_weights_stay, shape_and_dtype, groups_independent),
-    *(permuting_axes_commutes, step, finite, nan_stays_in_its_group, *_FOR_BOTH),
+    pure,
+    feasible,
+    idempotent,
+    small_weights_stay,
+    shape_and_dtype,
+    groups_independent,
+    permuting_axes_commutes,
+    step,
+    finite,
+    nan_stays_in_its_group,
+    *_FOR_BOTH,
 )
 CONVEX_LAWS = (feasible_input_is_identical, nearest, non_expansive)
 PENALTY_LAWS = (pure, scalar, not_negative, *_FOR_BOTH)
@@ -95,7 +104,8 @@ class Check:
         shapes = self.shapes or shapes_for(target)[:most]
         is_large = max(map(math.prod, shapes)) > _MOST_DRAWN
         weights = hnp.arrays(
-            *("float32", st.sampled_from(shapes)),
+            "float32",
+            st.sampled_from(shapes),
             elements=entries,
             fill=entries if is_large else None,
         )
@@ -223,7 +233,10 @@ def left_out(target, shapes=None):
         return found
     found |= {f"it has no `{n}`": laws for n, laws in NEEDS.items() if not hasattr(target, n)}
     found["it is no constraint of keras_norms"] = (
-        *(feasible, permuting_axes_commutes, step, feasible_input_is_identical),
+        feasible,
+        permuting_axes_commutes,
+        step,
+        feasible_input_is_identical,
     )
     if not getattr(target, "convex", False) or not hasattr(target, "axis"):
         found["it does not say `convex = True`, with an `axis`"] = (nearest, non_expansive)
