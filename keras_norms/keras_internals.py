@@ -6,11 +6,13 @@ facts, this is the only file to mend.
 
 import collections
 import concurrent.futures
+import contextlib
 import gc
 import itertools
 import random
 
 import keras
+import numpy as np
 
 _VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
 
@@ -136,6 +138,17 @@ def has_lora(layer):
     return bool(getattr(layer, "lora_enabled", False))
 
 
+def hold_values(model):
+    """See that the variables of a model hold their values.
+
+    Between the batches of `fit`, JAX has them in the state of the training step alone. Without
+    this, whatever looks at them in `on_train_batch_end` would find nothing.
+    """
+    sync = getattr(model, "jax_state_sync", None)
+    if sync is not None:
+        sync()
+
+
 def optimizers_in(optimizer):
     """The optimizers that update weights: those that a LossScaleOptimizer or MultiOptimizer wraps.
 
@@ -161,21 +174,30 @@ def aside(function):
     """What a function returns that makes layers without values, which nobody is to notice.
 
     Keras numbers names, and holds its scopes, for each thread by itself. In a stateless scope,
-    variables get a shape and no value. Python's random numbers, from which Keras takes the seeds of
-    initializers, are put back. Without this, a layer that is made to be looked at would change the
-    names and the first weights of the next one.
+    variables get a shape and no value. Random numbers are put back. Without this, a layer that is
+    made to be looked at would change the names and the first weights of the next one.
     """
 
     def work():
         with keras.StatelessScope(initialize_variables=False):
             return function()
 
-    state = random.getstate()
+    with same_random_numbers(), concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
+@contextlib.contextmanager
+def same_random_numbers():
+    """Puts back the random numbers of Python, of which Keras makes seeds, and those of NumPy.
+
+    The constructor of a user's layer may draw from NumPy's.
+    """
+    state, of_numpy = random.getstate(), np.random.get_state()
     try:
-        with concurrent.futures.ThreadPoolExecutor(1) as thread:
-            return thread.submit(work).result()
+        yield
     finally:
         random.setstate(state)
+        np.random.set_state(of_numpy)
 
 
 def models_with(layers):

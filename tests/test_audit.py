@@ -176,7 +176,8 @@ def test_a_constraint_that_ours_would_refuse():
     model = dense(kernel_constraint=theirs.MaxNorm(-1.0))
     report = kn.audit(model)
     assert "MaxNorm" in str(report)
-    assert report.weights[0].excess > 0
+    assert report.weights[0].excess is None
+    assert [finding.code for finding in report.findings] == ["bad-argument"]
 
 
 def test_a_fit_model_is_silent():
@@ -418,3 +419,23 @@ def test_a_norm_that_keras_only_lowers_has_no_such_allowance():
     model = keras.Sequential([L.Input((4,)), layer])
     layer.kernel.assign(np.full((4, 1), 0.5 * (1 + 5e-5)))
     assert "violated" in {f.code for f in kn.audit(model).findings}
+
+
+def test_a_penalty_of_outputs_that_is_infinite():
+    dense = L.Dense(4, activity_regularizer=keras.regularizers.L2(1.0), name="dense")
+    model = keras.Sequential([L.Input((8,)), dense], name="m")
+    dense.kernel.assign(np.full((8, 4), 1e15))
+    x = np.full((2, 8), 1e15, "float32")
+    (finding,) = kn.audit(model, x).findings
+    assert (finding.code, finding.path) == ("not-finite", "m/dense/activity")
+    assert "its outputs by L2(l2=1.0) is inf, and so is the loss" in finding.message
+    assert finding.fix.startswith('model.get_layer("dense").activity_regularizer = kn.L2(l2=1.0); ')
+    dense.kernel.assign(np.full((8, 4), np.nan))
+    assert [f.path for f in kn.audit(model, x).findings] == ["m/dense/kernel"]
+
+
+def test_an_argument_that_keras_computes_with_is_no_mistake():
+    bound = keras.Variable(2.0)
+    model = keras.Sequential([L.Input((8,)), L.Dense(4)], name="m")
+    model.layers[0].kernel.constraint = keras.constraints.MaxNorm(bound)
+    assert "bad-argument" not in {f.code for f in kn.audit(model).findings}

@@ -14,6 +14,7 @@ from whole_models import L
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
+from keras_norms.models.loading import needed_to_load
 from keras_norms.regularizers import Regularizer
 from keras_norms.testing.laws.common import config_survives
 
@@ -266,3 +267,20 @@ class TwoNumbers(TakesNothing):
 def test_columns_that_are_none_are_refused_as_what_they_are():
     with pytest.raises(TypeError, match=r"`audit_columns` of TwoNumbers must .* \(1.0, 2.0\)"):
         kn.audit(convolution(TwoNumbers()))
+
+
+class Unknown(keras.regularizers.Regularizer):
+    """One that is not registered."""
+
+    def __call__(self, x):
+        return ops.sum(x)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("penalty", [kn.L1(0.1) + Unknown(), kn.BatchMean(Unknown())])
+def test_the_advice_is_about_the_part_that_needs_it(penalty):
+    assert needed_to_load(penalty) == (
+        "make Unknown known by `keras.saving.register_keras_serializable`"
+    )

@@ -38,6 +38,16 @@ def test_a_schedule_may_be_one_step_and_makes_no_zero_before_it():
     assert zeros(model)["net/hidden/kernel"] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_a_second_fit_is_not_told_to_go_on_if_enough_is_pruned():
+    schedule, model = kn.SparsitySchedule(0.9, 0, 2), network()
+    model.fit(*data(), epochs=3, callbacks=[schedule], verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kn.KerasNormsWarning)
+        model.fit(*data(), epochs=1, callbacks=[schedule], verbose=0)
+    with pytest.warns(kn.KerasNormsWarning, match="the schedule reaches 0.95 at epoch 2"):
+        model.fit(*data(), epochs=1, callbacks=[kn.SparsitySchedule(0.95, 0, 2)], verbose=0)
+
+
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_schedule_is_cubic_and_holds_after_every_step(is_first):
     model, watch = network(), Watch()

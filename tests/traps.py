@@ -105,6 +105,24 @@ def accumulating(rate):
     return model
 
 
+@keras.saving.register_keras_serializable("traps")
+class Infinite(keras.regularizers.Regularizer):
+    """A penalty of a user's that is infinite."""
+
+    def __call__(self, x):
+        return keras.ops.sum(x) / 0.0
+
+    def get_config(self):
+        return {}
+
+
+def large(penalty):
+    """A float16 kernel, the sum of whose squares overflows."""
+    model = model_of(L.Dense(64, kernel_regularizer=penalty, dtype="float16"), shape=(64,))
+    model.layers[0].kernel.assign(np.full((64, 64), 100.0))
+    return model
+
+
 def variable_only():
     model = dense()
     model.layers[0].kernel.constraint = kn.MaxNorm(9.0)
@@ -205,6 +223,16 @@ TRAPS = {
         *("error", lambda: dense(kernel_regularizer=theirs.MaxNorm(9.0))),
         lambda: dense(kernel_constraint=theirs.MaxNorm(9.0)),
     ),
+    "bad-argument": (
+        "error",
+        lambda: dense(kernel_constraint=theirs.MaxNorm(-1)),
+        lambda: dense(kernel_constraint=theirs.MaxNorm(9.0)),
+    ),
+    "bad-argument, NaN": (
+        "error",
+        lambda: dense(kernel_constraint=theirs.MaxNorm(float("nan"))),
+        lambda: dense(kernel_constraint=theirs.MaxNorm(9)),
+    ),
     "cannot-apply": (
         *("error", lambda: dense(kernel_constraint=kn.MaxNorm(9.0, axis=5))),
         lambda: dense(kernel_constraint=kn.MaxNorm(9.0, axis=-2)),
@@ -262,6 +290,16 @@ TRAPS = {
         lambda: wrapped({"kernel_regularizer": kn.L2(0.1)}),
     ),
     "not-finite": ("error", lambda: not_finite(np.nan), lambda: not_finite(1.0)),
+    "not-finite, a penalty": (
+        "error",
+        lambda: large(keras.regularizers.L2(1e-4)),
+        lambda: large(kn.L2(1e-4)),
+    ),
+    "not-finite, a penalty that ours does not mend": (
+        "error",
+        lambda: large(Infinite()),
+        lambda: large(None),
+    ),
     "not-finite, infinity": ("error", lambda: not_finite(np.inf), lambda: not_finite(1.0)),
     "wrong-kind, of outputs": (
         "error",

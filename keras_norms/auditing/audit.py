@@ -1,5 +1,6 @@
 """Audit: what holds in a model, what does not, what is never applied, and what to do about it."""
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -11,8 +12,13 @@ from keras import ops
 
 from keras_norms.auditing import report
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.model_findings import MODEL_CHECKS, not_saved
-from keras_norms.auditing.weight_findings import cannot_apply, findings_of, wrong_kind
+from keras_norms.auditing.model_findings import MODEL_CHECKS, not_finite_activities, not_saved
+from keras_norms.auditing.weight_findings import (
+    bad_argument,
+    cannot_apply,
+    findings_of,
+    wrong_kind,
+)
 from keras_norms.keras_internals import activity_losses_of
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.measures import (
@@ -182,11 +188,13 @@ def audit(
         variable = weight.variable
         one, broken = _report(weight, spectra)
         finite = np.isfinite(one.norms).all() or weight.obstacle == "quantized"
-        found += broken or findings_of(weight, one.excess if finite else np.nan)
+        found += broken or findings_of(weight, one.excess if finite else np.nan, one.penalty)
         is_plain = variable.constraint is None and variable.regularizer is None
         if not (is_plain and weight.layout == "*"):
             reports.append(one)
     activities, loss = ({}, None) if x is None else _on_data(contents, x, y)
+    if not any(finding.code == "not-finite" for finding in found):  # else that is why
+        found += not_finite_activities(contents, activities)
     return Audit(
         name=model.name,
         weights=tuple(reports),
@@ -210,7 +218,7 @@ def _report(weight, spectra):
     """The report of a weight, and a finding in a list if one of its settings cannot be applied."""
     variable = weight.variable
     is_quantized = weight.obstacle == "quantized"  # integers, whose norm is not the weight's
-    broken = list(wrong_kind(weight))
+    broken = [*wrong_kind(weight), *bad_argument(weight)]
     measured = {"constraint": None, "regularizer": None}
     columns: dict[str, float] = {}
     measures = {} if broken else {"constraint": _excess, "regularizer": penalty_in_loss}
@@ -271,19 +279,9 @@ def _as_batch(x):
 
 def _on_data(contents, x, y):
     """The penalty of each layer's outputs on a batch, and the loss if there are targets."""
-    model = contents.model
-    x = _as_batch(x)
-    # Random numbers, metrics and the states of recurrent layers must not change.
-    states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
-    for layer, _ in contents.layers:
-        # Those of a recurrent layer, which Keras does not list among the variables.
-        held = keras.tree.flatten(getattr(layer, "states", ()))
-        states += [each for each in held if isinstance(each, keras.Variable)]
-    before = [ops.copy(state.value) for state in states]
-    ids = {id(state) for state in states}
+    model, x, loss = contents.model, _as_batch(x), None
     penalised, paths = {p.path for p in penalties_of(contents)}, activity_paths(contents)
-    loss = None
-    try:
+    with _unchanged(contents):
         outputs = model(x, training=False)
         activities = {}
         for layer, _ in contents.layers:
@@ -300,10 +298,31 @@ def _on_data(contents, x, y):
             more = {"training": False} if "training" in takes else {}
             total = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, **more)
             loss = float(ops.convert_to_numpy(total))
+    return activities, loss
+
+
+@contextlib.contextmanager
+def _unchanged(contents):
+    """Puts back what a call of the model and a loss change besides their results."""
+    model, layers = contents.model, [layer for layer, _ in contents.layers]
+    states = [*model.non_trainable_variables, *getattr(model, "metrics_variables", [])]
+    for layer in layers:
+        # Those of a recurrent layer, which Keras does not list among the variables.
+        held = keras.tree.flatten(getattr(layer, "states", ()))
+        states += [each for each in held if isinstance(each, keras.Variable)]
+    before = [ops.copy(state.value) for state in states]
+    # A wrapped module of PyTorch, and those in it, remember whether they were called to train.
+    wrapped = [each.module for each in layers if hasattr(getattr(each, "module", None), "modules")]
+    modules = [module for outer in wrapped for module in outer.modules()]
+    modes = [module.training for module in modules]
+    try:
+        yield
     finally:
         for state, value in zip(states, before, strict=True):
             state.assign(value)
+        ids = {id(state) for state in states}
         for metric in getattr(model, "metrics", []):
             if not ids.issuperset(map(id, metric.variables)):  # made by the loss of this batch
                 metric.reset_state()
-    return activities, loss
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode

@@ -1,5 +1,7 @@
 """Findings about a model as a whole: its training loop, its optimizer, and its config."""
 
+import math
+
 from keras import layers, ops
 
 from keras_norms.auditing.finding import Finding
@@ -13,7 +15,7 @@ from keras_norms.keras_internals import (
 )
 from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
-from keras_norms.models.describe import drop_in_of, title, without_rates
+from keras_norms.models.describe import drop_in_of, expression, title, without_rates
 from keras_norms.models.expressions import layer_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.loading import needed_to_load, same
@@ -97,10 +99,34 @@ def _enclose(model):
     return "model.activity_regularizer = None  # and penalise one of its layers"
 
 
+def not_finite_activities(contents, activities):
+    """A penalty of outputs is NaN or infinite, and so is the loss.
+
+    Args:
+        contents: The `Contents` of a model.
+        activities: The penalty of each layer's outputs on a batch, by "path/activity".
+    """
+    paths = activity_paths(contents)
+    for layer, _ in contents.layers:
+        penalty, setting = activities.get(paths[id(layer)]), layer.activity_regularizer
+        if penalty is None or math.isfinite(penalty):
+            continue
+        ours, place = drop_in_of(setting), layer_expression(contents.model, layer)
+        text = "None" if ours is setting else expression(ours)
+        yield Finding(
+            "not-finite",
+            "error",
+            paths[id(layer)],
+            f"the penalty of its outputs by {title(setting)} is {penalty:g}, and so is the loss",
+            f"{place}.activity_regularizer = {text}; {_NEW_STEPS}" if place else _MAKE_ANEW,
+        )
+
+
 def averages(contents):
     """A moving average is outside the set, because Keras takes it before the constraint."""
     optimizer = getattr(contents.model, "optimizer", None)
-    if optimizer is None or ops.convert_to_numpy(optimizer.iterations) == 0:  # none is taken yet
+    steps = getattr(optimizer, "iterations", None)  # an optimizer may be of another make
+    if steps is None or ops.convert_to_numpy(steps) == 0:  # no average is taken yet
         return
     for variable, average in averages_in(optimizer):
         constraint = without_rates(variable.constraint)  # the others come nearer with each step

@@ -6,12 +6,13 @@ known.
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
 from keras_norms.constraints import Constraint
 from keras_norms.keras_internals import is_from_keras
-from keras_norms.models.describe import drop_in_of, is_sparse, title
+from keras_norms.models.describe import checked_drop_in_of, drop_in_of, is_sparse, title
 from keras_norms.models.expressions import variable_expression
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.layouts import has_layout
@@ -190,6 +191,24 @@ def wrong_kind(weight):
             )
 
 
+def bad_argument(weight):
+    """A constraint or penalty of Keras has an argument that is none, which Keras does not check."""
+    for kind in SETTERS:
+        setting = getattr(weight.variable, kind)
+        try:
+            checked_drop_in_of(setting)
+        except ValueError as error:
+            yield Finding(
+                "bad-argument",
+                "error",
+                weight.path,
+                f"{title(setting)} of Keras has an argument that Keras does not check: {error}",
+                call_as_it_is(kind, weight, None),
+            )
+        except TypeError:  # as of a variable, which Keras can compute with
+            continue
+
+
 def cannot_apply(weight, kind, error):
     """A setting raises an error when it is applied, as with an axis that the weight lacks."""
     setting, layer = getattr(weight.variable, kind), type(weight.layer).__name__
@@ -203,17 +222,19 @@ def cannot_apply(weight, kind, error):
     )
 
 
-def findings_of(weight, worst):
+def findings_of(weight, worst, penalty):
     """All findings about one weight, whose settings can be applied.
 
     Args:
         weight: A `Weight`.
         worst: How far it is outside its set: 0.0 if it is in the set, NaN if it or its norm is not
             finite, None without a constraint.
+        penalty: What its regularizer adds to the loss; None if there is none.
     """
     if worst is not None and np.isnan(worst):
         yield from not_finite(weight)
     else:
+        yield from not_finite_penalty(weight, penalty)
         yield from violated(weight, worst)
     for check in WEIGHT_CHECKS:
         yield from check(weight)
@@ -230,6 +251,28 @@ def not_finite(weight):
         "start from other weights",
         f"{place}.assign(keras.initializers.GlorotUniform()({place}.shape))  # or load weights",
     )
+
+
+def not_finite_penalty(weight, penalty):
+    """A penalty is NaN or infinite, and so is the loss, although the weight is finite."""
+    if penalty is None or np.isfinite(penalty):
+        return
+    regularizer = weight.variable.regularizer
+    yield Finding(
+        "not-finite",
+        "error",
+        weight.path,
+        f"its penalty by {title(regularizer)} is {penalty:g}, and so is the loss",
+        call_as_it_is("regularizer", weight, finite_drop_in(regularizer, weight.variable)),
+    )
+
+
+def finite_drop_in(regularizer, x):
+    """Ours in place of a penalty of Keras, if that of `x` is then finite; else None."""
+    ours = drop_in_of(regularizer)
+    if ours is regularizer or not np.isfinite(float(ops.convert_to_numpy(ours(x)))):
+        return None
+    return ours
 
 
 def violated(weight, worst):
@@ -267,12 +310,17 @@ def half_precision(weight):
     if is_sparse(variable.constraint):
         return  # zeros are exact in every dtype
     if variable.constraint is not None and dtype in ("float16", "bfloat16"):
+        and_norms = (
+            ", and Keras computes norms in it, too, so that a long group may become zero"
+            if is_from_keras(variable.constraint)
+            else ""
+        )
         yield Finding(
             "half-precision",
             "warning",
             weight.path,
-            f"in {dtype} a bound holds to {EPS[dtype] / 2:.2%} only; under mixed precision "
-            "weights are float32 and their bounds exact",
+            f"in {dtype} a bound holds to {EPS[dtype] / 2:.2%} only{and_norms}; under mixed "
+            "precision weights are float32 and their bounds exact",
             f'keras.config.set_dtype_policy("mixed_{dtype}")  # and build the model again',
         )
 

@@ -1,12 +1,11 @@
 """Copies: a model saved to a temporary file and loaded again, to see which settings come back."""
 
 import pathlib
-import random
 import tempfile
 
 import keras
 
-from keras_norms.keras_internals import is_from_keras
+from keras_norms.keras_internals import is_from_keras, same_random_numbers
 from keras_norms.models.loading import needed_to_load, same
 from keras_norms.models.weights import KINDS, contents_of
 
@@ -41,14 +40,13 @@ def lost_by_saving(contents):
 
 def _saved_and_loaded(contents):
     own = {type(layer) for layer, _ in contents.layers if not is_from_keras(layer)}
-    state = random.getstate()  # from which Keras takes the seeds of initializers
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "model.keras"
-            contents.model.save(path)
-            return keras.saving.load_model(path, custom_objects={cls.__name__: cls for cls in own})
-    finally:
-        random.setstate(state)
+    with same_random_numbers(), tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.keras"
+        contents.model.save(path)
+        # Without the optimizer and the loss, which have no part in this and may not be registered.
+        return keras.saving.load_model(
+            path, custom_objects={cls.__name__: cls for cls in own}, compile=False
+        )
 
 
 def _first_line(error):

@@ -23,9 +23,17 @@ def needed_to_load(setting):
             config = keras.saving.serialize_keras_object(setting)
             loaded = keras.saving.deserialize_keras_object(config)
     except Exception:  # whatever a user's class or its reader raises
-        return define if _is_registered(setting) else register
+        of_a_part = next(filter(None, map(needed_to_load, _parts_of(setting))), None)
+        return of_a_part or (define if _is_registered(setting) else register)
     lost = [name for name in arguments_of(type(setting)) if not _is_kept(name, setting, loaded)]
     return define if lost else None
+
+
+def _parts_of(setting):
+    """The settings that a setting is made of: members, and what one of its arguments is."""
+    members = [each for each in getattr(setting, "members", ()) if each is not setting]
+    arguments = getattr(setting, "__dict__", {}).values()
+    return members or [each for each in arguments if hasattr(each, "get_config")]
 
 
 def _is_registered(setting):
@@ -42,7 +50,8 @@ def _is_kept(name, setting, loaded):
     try:
         if hasattr(before, "get_config"):
             return same(before, after)
-        return bool(np.array_equal(before, after))  # in a config, a tuple is a list
+        is_nan = isinstance(before, float) and np.isnan(before)  # which equals nothing
+        return bool(is_nan or np.array_equal(before, after))  # in a config, a tuple is a list
     except Exception:  # whatever a user's object raises if it is compared
         return True
 

@@ -6,7 +6,12 @@ import numpy as np
 
 from keras_norms.config import fraction, whole
 from keras_norms.models.describe import is_sparse, members_of
-from keras_norms.models.distributions import Distribution, check_distribution, masks_for
+from keras_norms.models.distributions import (
+    Distribution,
+    check_distribution,
+    masks_for,
+    masks_in,
+)
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.project_weights import ProjectWeights
 from keras_norms.models.pruning import has_mask, set_masks, to_prune
@@ -168,7 +173,7 @@ class SparsitySchedule(ProjectWeights):
                 f"`start_from_epoch={self.end_epoch}` to it."
             )
         reached = self.sparsity(self._epoch)
-        if reached != self.final_sparsity:
+        if reached < self.final_sparsity and not self._has_pruned_enough():
             warn(
                 f"The training ended with epoch {self._epoch} at a sparsity of "
                 f"{reached:.3g}; the schedule reaches {self.final_sparsity:g} "
@@ -176,6 +181,17 @@ class SparsitySchedule(ProjectWeights):
                 f"epochs={self.end_epoch + 1})`, or choose an earlier `end_epoch`. "
                 "Epochs count from 0."
             )
+
+    def _has_pruned_enough(self):
+        """Whether the masks have as many zeros as they are to have, as in a second `fit`."""
+        _, weights, _ = to_prune(self.model, self.where)
+        zeros, size = 0, 0
+        for weight in weights:
+            kept = np.ones(tuple(weight.variable.shape), bool)
+            for mask in masks_in(members_of(weight.variable.constraint)):
+                kept = kept & mask
+            zeros, size = zeros + kept.size - kept.sum(), size + kept.size
+        return zeros >= self.final_sparsity * size - len(weights)  # each number is rounded
 
     def project(self):
         """Puts weights and averages into their sets, once there are masks."""

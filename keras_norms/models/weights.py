@@ -17,6 +17,7 @@ from keras_norms.keras_internals import (
     attribute_names,
     children_of,
     has_lora,
+    hold_values,
     is_quantized,
     quantization_of,
     trainable_variables_of,
@@ -184,6 +185,7 @@ def contents_of(model):
     if not isinstance(model, keras.layers.Layer):
         load = "; `keras.saving.load_model` reads a file" if isinstance(model, _PATHS) else ""
         raise TypeError(f"`model` must be a Keras model or layer{load}. Received: {model!r}")
+    hold_values(model)
     layers = _layers_of(model)
     owners: dict[int, tuple] = {}
     for layer, enclosing in layers:

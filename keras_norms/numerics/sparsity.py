@@ -52,9 +52,9 @@ def _keep_largest(w, axes, count):
 
 def _keep(w, are_kept, axes):
     """Entries that are kept, and zeros; a group with a NaN becomes NaN, which has no magnitude."""
-    is_nan = ops.any(ops.isnan(w), axis=axes, keepdims=True)
-    others = replaced(ops.zeros_like(is_nan, dtype=w.dtype), is_nan, math.nan)
-    return ops.where(are_kept & ~is_nan, w, others)
+    # A constant NaN would alarm who has TensorFlow look for them.
+    others = ops.sum(ops.where(ops.isnan(w), w, ops.zeros_like(w)), axis=axes, keepdims=True)
+    return ops.where(are_kept & ~ops.isnan(others), w, others)
 
 
 def _are_largest(w, axes, count):

@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from keras_norms.numerics.entries import replaced
+from keras_norms.numerics.entries import replaced, up_to
 from keras_norms.numerics.groups import as_rows
 from keras_norms.numerics.loops import repeat_while
 from keras_norms.numerics.norms import l2, l2_or_one
@@ -80,7 +80,7 @@ def spectral_bound(w, axes, excess=BOUND_EXCESS):
         return power, log_bound, exponent, above, above * trace
 
     def is_apart(power, log_bound, exponent, above, ratio):
-        return exponent * ops.log(ratio) > excess
+        return exponent * ops.log(up_to(ratio, 0, 1)) > excess  # 0 of a zero weight
 
     def squared(power, log_bound, exponent, above, ratio):
         return measured(power @ power, log_bound, exponent / 2)
