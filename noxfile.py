@@ -172,8 +172,7 @@ def conformance(session, backend):
     Arguments go to `keras-norms conformance`.
     """
     is_gpu = "--device gpu" in " ".join(session.posargs).replace("=", " ")
-    device = "gpu" if is_gpu else "cpu"
-    conforming(session, backend, python_with(session, backend, is_gpu), device)
+    conforming(session, backend, "gpu" if is_gpu else "cpu")
 
 
 @nox.session(name="conformance-all", venv_backend="none", requires=["wheel"])
@@ -182,25 +181,25 @@ def conformance_all(session, column):
     """The same for every column of the matrix: older versions of Keras, and several devices."""
     backend, _, rest = column.partition("-")
     if rest == "mesh":
-        conforming(session, backend, python_with(session, backend), "mesh")
+        conforming(session, backend, "mesh")
     else:
         # Which case kills which mutant is asked with the newest Keras.
-        conforming(session, column, python_with(session, column), "cpu", all_kills=not rest)
+        conforming(session, column, "cpu", all_kills=not rest)
 
 
 @timed
-def conforming(session, column, python, device, all_kills=False):
+def conforming(session, column, device, all_kills=False):
     """Run the suite on our classes, with controls, and on Keras' own."""
-    backend = column.partition("-")[0]
+    backend, name = column.partition("-")[0], f"{column}-{device}"
+    reports = {"--report": f"{name}.json", "--keras-report": f"{name}-keras.json"}
+    for report in reports.values():  # one of an earlier run must not stand for this one
+        (ROOT / "reports" / report).unlink(missing_ok=True)
+    python = python_with(session, column, device == "gpu")
     command = [python, "-P", "-m", "keras_norms", "conformance", "--backend", backend]
     # Virtual devices that wait for one another need all cores.
     command += ["--device", device, "--jobs", "auto" if device == "cpu" else "1"]
-    name = f"{column}-{device}"
-    reports = {"--report": f"{name}.json", "--keras-report": f"{name}-keras.json"}
     for option, report in reports.items():
-        path = ROOT / "reports" / report
-        path.unlink(missing_ok=True)  # one of an earlier run must not stand for this one
-        command += [option, str(path)]
+        command += [option, str(ROOT / "reports" / report)]
     if device != "mesh":  # that cases can fail does not depend on the number of devices
         command += ["--controls", "conformance/mutants", *["--all-kills"] * all_kills]
     command += session.posargs
@@ -219,8 +218,8 @@ def matrix(session):
     command = [sys.executable, "-m", "conformance.matrix", "reports", *BACKENDS]
     command += ["--also", *OLDER_KERAS]
     # Arguments for the suite, such as `-k`, are not for the matrix.
-    written = [argument for argument in session.posargs if argument == "--write"]
-    session.run(*command, *written, external=True)
+    own = [a for a in session.posargs if a == "--write" or a.startswith("--must-have=")]
+    session.run(*command, *own, external=True)
 
 
 @nox.session(venv_backend="none")

@@ -120,8 +120,8 @@ def badge(reports, wanted, label, device="cpu"):
     return {"schemaVersion": 1, "label": label, "message": message, "color": color}
 
 
-def badge_if_run(reports, wanted, label, device="cpu"):
-    """The same for what is not always run, where nothing is wrong with no report at all."""
-    if not reports:
+def badge_if_run(reports, wanted, label, device="cpu", must_have=False):
+    """The same for what is not always run: unless it must have been, no report at all is grey."""
+    if not reports and not must_have:
         return {"schemaVersion": 1, "label": label, "message": "not run", "color": "lightgrey"}
     return badge(reports, wanted, label, device)

@@ -117,10 +117,10 @@ def proof(ours):
     ]
     controls = max(len(report["controls"]) for report in ours.values())
     return (
-        f"Golden cases, which have exact results, that pass: {', '.join(passed)}. The others fail "
-        "because of a mistake in Keras or in a backend, and are listed. The suite also ran on "
-        f"{controls} controls, which are classes with a deliberate mistake and broken harnesses, "
-        "and noticed each.\n"
+        f"Golden cases are inputs whose exact result is known. Of these pass {', '.join(passed)}. "
+        "The others fail because of a mistake in Keras or in a backend, and are listed. The suite "
+        f"was also run on {controls} deliberate mistakes, in classes and in the suite itself, and "
+        "caught each of them.\n"
     )
 
 

@@ -52,7 +52,9 @@ def bare(session, backend, wheel):
     session.run("python", "-m", "virtualenv", "--quiet", str(folder))
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     needed = f"keras-norms[{backend}] @ {wheel.as_uri()}"
-    quietly(python, "-m", "pip", "install", "--no-compile", "-c", "pins.txt", needed)
+    uv = shutil.which("uv")
+    pip = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    quietly(*pip, "-c", "pins.txt", needed)
     return python
 
 
@@ -62,7 +64,8 @@ def gpu_requirements(session):
     install(session, "uv")
     command = ["uv", "pip", "compile", "--quiet", "-c", "pins.txt", "--python-platform", "linux"]
     command += [f"--extra={extra}" for extra in ("demo", "plot", "conformance")]
-    env = {"UV_FIND_LINKS": None}  # where a CPU build of PyTorch may be at hand
+    # Both may name a CPU build of PyTorch.
+    env = {"UV_FIND_LINKS": None, "UV_TORCH_BACKEND": None}
     for backend, line in GPU_REQUIREMENTS.items():
         needed = pathlib.Path(session.create_tmp()) / f"{backend}.in"
         needed.write_text("\n".join([line, *groups("test")]), "utf-8")

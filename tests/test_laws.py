@@ -419,3 +419,11 @@ def test_each_law_is_asked_or_left_out():
 def test_only_constraints_and_regularizers_have_laws():
     with pytest.raises(TypeError, match="Received: 3"):
         checks(3)
+
+
+def test_the_decorator_has_a_short_name():
+    from keras_norms import testing
+
+    assert testing.parametrize_with_checks is parametrize_with_checks
+    with pytest.raises(AttributeError, match="has no attribute 'parametrise'"):
+        testing.parametrise  # noqa: B018

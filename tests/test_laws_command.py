@@ -1,5 +1,6 @@
 """`keras-norms laws`: what it prints, and what docs/your-own.md says that it prints."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -84,3 +85,13 @@ def test_the_page_goes_from_red_to_green(position, code, tmp_path):
     assert done.returncode == code, done.stderr
     printed = [re.sub("Received: .*", "", line) for line in done.stdout.splitlines()]
     assert printed == [re.sub("Received: .*", "", line) for line in shown.splitlines()]
+
+
+def test_without_assertions_no_law_is_asked(tmp_path):
+    code = "import keras_norms.testing.laws"
+    environment = os.environ | {"PYTHONOPTIMIZE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "The laws are assertions: run Python without -O" in done.stderr

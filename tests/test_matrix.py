@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conformance import matrix, tables
+from conformance import matrix, page, tables
 from conformance.page import contents
 from conformance.reports import load
 from keras_norms.testing.manifest import Manifest
@@ -353,3 +353,73 @@ def test_the_severities_are_those_of_the_runner():
     from keras_norms.testing import severity
 
     assert tables.SEVERITIES == severity.SEVERITIES
+
+
+@pytest.mark.parametrize("columns", ["gpu", "columns"])
+def test_what_must_have_run_is_red_if_it_left_no_report(tmp_path, columns):
+    badge(tmp_path)
+    assert draw(tmp_path, *BACKENDS, "--also", "jax-keras3.10", f"--must-have={columns}") == 1
+    names = {"gpu": ["badge-gpu"], "columns": ["badge-mesh", "badge-older-keras"]}
+    for path in tmp_path.glob("badge-*.json"):
+        color = json.loads(path.read_text())["color"]
+        assert color == ("red" if path.stem in names[columns] else "lightgrey")
+
+
+@pytest.mark.parametrize("wrong", [None, report("jax", target="keras", commit="def")])
+def test_reports_on_keras_must_be_of_this_run_too(tmp_path, wrong):
+    badge(tmp_path)
+    for backend in BACKENDS:
+        path = tmp_path / f"{backend}-cpu-keras.json"
+        path.write_text(json.dumps(report(backend, target="keras")))
+    assert draw(tmp_path, *BACKENDS) == 0
+    if wrong:
+        path.write_text(json.dumps(wrong))
+    else:
+        path.unlink()
+    assert draw(tmp_path, *BACKENDS) == 1
+
+
+def test_what_is_not_of_this_run_is_removed_first(tmp_path):
+    names = ["matrix.html", "badge-gpu.json", "badge-mesh.json", "badge-older-keras.json"]
+    for name in names:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(KeyError):
+        badge(tmp_path, jax=report("jax") | {"cases": [{}] * 3})
+    assert not [name for name in names if (tmp_path / name).exists()]
+
+
+def test_an_older_keras_is_told_from_one_whose_number_begins_alike(tmp_path):
+    older = report("jax", versions={"jax": "1.0", "keras": "3.10.0"})
+    (tmp_path / "jax-keras3.1-cpu.json").write_text(json.dumps(older))
+    badge(tmp_path)
+    assert draw(tmp_path, *BACKENDS, "--also", "jax-keras3.1") == 1
+
+
+@pytest.mark.parametrize("failing", BACKENDS)
+def test_a_failure_on_any_backend_is_counted(tmp_path, failing):
+    failed = report(
+        failing,
+        cases=[case("passed"), case("passed"), case("failed", "wrong")],
+        counts=COUNTS | {"passed": 2, "failed": 1},
+    )
+    code, endpoint = badge(tmp_path, **{failing: failed})
+    assert (code, endpoint["message"]) == (1, "1 failed, 0 controls alive")
+
+
+def test_the_page_shows_what_did_not_run_and_the_worst_measure():
+    measures = [{"score": score, "budget": 4.0} for score in (1.0, 3.0, 2.0)]
+    cases = [case("passed", id="a", measures=measures)]
+    statuses, messages = {}, {}
+    rows = page._outcomes({"cases": cases}, ["a", "b"], statuses, messages)
+    words = {number: word for word, number in statuses.items()}
+    assert [words[status] for status, *_ in rows] == ["passed", "not run"]
+    assert [score for _, _, score, *_ in rows] == ["3", None]
+
+
+def test_each_column_has_what_keras_fails_in_it():
+    ours = {name: report(name.partition("-")[0]) for name in ("jax", "jax-keras3.10")}
+    theirs = {"jax": report("jax", cases=[case("failed", "wrong")])}
+    theirs["jax-keras3.10"] = report("jax", cases=[case("failed", "imprecise")] * 2)
+    *_, newest, oldest = tables.accounting(ours, theirs).splitlines()
+    assert newest.endswith("| 1 wrong |")
+    assert oldest.endswith("| 2 imprecise |")

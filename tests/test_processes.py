@@ -8,11 +8,12 @@ from collections import Counter
 import pytest
 from one_case import case
 
-from keras_norms.testing import command
+from keras_norms.testing import command, report
 from keras_norms.testing.cases import load_cases, packaged_cases
-from keras_norms.testing.controls import load_controls
-from keras_norms.testing.manifest import BrokenCases, digest, manifest_beside
+from keras_norms.testing.controls import Mutant, MutantOutcome, load_controls
+from keras_norms.testing.manifest import BrokenCases, Manifest, digest, manifest_beside
 from keras_norms.testing.processes import Suite
+from keras_norms.testing.runner import Outcome
 
 MUTANTS = """
 import os
@@ -129,10 +130,25 @@ def test_one_living_mutant_beside_a_dead_one_breaks_the_run(tmp_path, name, othe
         ("that_crashes", '{"MaxNorm": lambda: None}'),
     ],
 )
-def test_a_mutant_that_shows_nothing_breaks_the_run(tmp_path, name, changed):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_mutant_that_shows_nothing_breaks_the_run(tmp_path, name, changed, jobs):
     text = MUTANTS.replace('{"MaxNorm": make}', changed)
-    given = options(*folders(tmp_path, name, text), jobs=1)
+    given = options(*folders(tmp_path, f"{name}_{jobs}", text), jobs=jobs)
     assert command.run(given) == command.BROKEN
+
+
+def test_a_trouble_that_nothing_notices_breaks_the_run(tmp_path):
+    cases, controls = folders(tmp_path, "unnoticed")
+    harness = controls / "harness.py"
+    harness.write_text(harness.read_text().replace(": True", ": False"))
+    assert command.run(options(cases, controls, jobs=1)) == command.BROKEN
+
+
+def test_a_crash_is_no_verdict_but_where_an_exception_is_due():
+    kinds = ("forward", "jit", "gradient", "raises")
+    outcomes = [Outcome(case(id=k, kind=k), "crashed", exception="TypeError") for k in kinds]
+    found = MutantOutcome(Mutant("one", {"MaxNorm": lambda: None}), outcomes)
+    assert [outcome.case.kind for outcome in found.crashes] == ["forward", "jit", "gradient"]
 
 
 def test_words_do_not_change_the_verdict_on_a_mutant(tmp_path):
@@ -183,6 +199,8 @@ def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
     assert (found.number_of_cases, found.names_of_controls) == (2, set())
     with pytest.raises(BrokenCases, match=r"These files differ: \['__init__.py', "):
         found.check_controls(controls, [])
+    (controls.parent / "manifest.json").write_text('{"cases": {}, "controls": {}}')
+    assert command.run(options(cases, controls, jobs=1)) == command.BROKEN
     file.write_text(file.read_text() + " ")
     assert command.run(options(cases, None)) == command.BROKEN
     for broken in ("[]", '{"cases": {}}'):
@@ -192,6 +210,42 @@ def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
     assert command.run(options(cases, None, jobs=1)) == command.FAILS
     manifest.unlink()
     assert command.run(options(cases, None, jobs=1)) == command.FAILS
+
+
+def test_the_controls_are_those_of_the_manifest_no_more_and_no_less(tmp_path):
+    manifest = Manifest("", {}, {"a.py": {"names": ["a", "b"], "sha256": digest("")}})
+    (tmp_path / "a.py").write_text("")
+    manifest.check_controls(tmp_path, ["b", "a"])
+    for names in (["a"], ["a", "b", "c"]):
+        with pytest.raises(BrokenCases, match=r"The controls must be those of the manifest"):
+            manifest.check_controls(tmp_path, names)
+
+
+def test_the_cases_of_the_package_have_a_manifest(tmp_path, monkeypatch):
+    cases, _ = folders(tmp_path, "without_manifest")
+    monkeypatch.setattr(command, "packaged_cases", lambda: cases)
+    given = options(cases, None, jobs=1)
+    given.cases = None
+    assert command.run(given) == command.BROKEN
+
+
+def test_both_reports_say_of_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "package_commit", lambda: "abc")
+    cases, _ = folders(tmp_path, "of_what")
+    paths = [tmp_path / "ours.json", tmp_path / "theirs.json"]
+    given = {"report": str(paths[0]), "keras_report": str(paths[1]), "words": "3-4-5"}
+    assert command.run(options(cases, None, jobs=1, **given)) == command.CONFORMS
+    ours, theirs = (json.loads(path.read_text()) for path in paths)
+    assert (ours["target"], theirs["target"]) == ("keras_norms", "keras")
+    for each in (ours, theirs):
+        assert (each["commit"], each["words"], each["counts"]["planned"]) == ("abc", "3-4-5", 1)
+
+
+def test_a_crash_of_the_code_under_test_is_a_failure_in_the_report(tmp_path):
+    outcomes = [Outcome(case(), "passed"), Outcome(case(id="b"), "crashed", severity="wrong")]
+    found = report.make_report(options(tmp_path, None), "keras_norms", None, outcomes, [], {})
+    assert (found["counts"]["passed"], found["counts"]["failed"]) == (1, 1)
+    assert [each["status"] for each in found["cases"]] == ["passed", "failed"]
 
 
 def test_a_report_of_an_earlier_run_does_not_survive(tmp_path):

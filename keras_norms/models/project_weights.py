@@ -24,6 +24,8 @@ class ProjectWeights(keras.callbacks.Callback):
     A second `fit` with moving averages then works under JAX, too, where Keras alone leaves weights
     and averages in one buffer.
 
+    `SwapEMAWeights` in `predict` leaves the averages in the model, with this callback, too.
+
     Under TensorFlow, a model that is not built yet has its weights after the first step only.
 
     Raises:

@@ -36,7 +36,7 @@ def make_report(options, target, manifest, outcomes, killed, noticed):
         noticed: Whether each trouble was noticed, by its name.
     """
     backend = keras.backend.backend()
-    counts = Counter("failed" if o.status == "crashed" else o.status for o in outcomes)
+    counts = Counter(map(_status, outcomes))
     command = f"keras-norms conformance --backend {backend}"
     command += f" --device {options.device}" if options.device != "cpu" else ""
     command += f" --cases {shlex.quote(options.cases)}" if options.cases else ""
@@ -71,7 +71,7 @@ def make_report(options, target, manifest, outcomes, killed, noticed):
                 "kind": o.case.kind,
                 "requirement": o.case.requirement,
                 "title": o.case.title,
-                "status": "failed" if o.status == "crashed" else o.status,
+                "status": _status(o),
                 "severity": o.severity,
                 "message": o.message,
                 "measures": [{k: _in_json(v) for k, v in vars(m).items()} for m in o.measures],
@@ -79,6 +79,11 @@ def make_report(options, target, manifest, outcomes, killed, noticed):
             for o in outcomes
         ],
     }
+
+
+def _status(outcome):
+    """The status in the report, in which a crash of the code under test is a failure."""
+    return "failed" if outcome.status == "crashed" else outcome.status
 
 
 def worst_scores(outcomes):

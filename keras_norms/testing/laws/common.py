@@ -24,6 +24,9 @@ from keras_norms.testing.laws.measures import (
 )
 from keras_norms.testing.laws.plain import Plain
 
+if not __debug__:  # every law would hold
+    raise RuntimeError("The laws are assertions: run Python without -O and PYTHONOPTIMIZE")
+
 HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
