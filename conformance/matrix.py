@@ -115,6 +115,13 @@ def cells_of(cpu, older, mesh, gpu):
     return cpu | older | others | {f"{column}-gpu": report for column, report in gpu.items()}
 
 
+def needs_of(folder):
+    """What each case below a folder needs, by its id: its dtype, and its way of training."""
+    files = [json.loads(path.read_text("utf-8")) for path in folder.glob("**/*.json")]
+    cases = [case for file in files for case in file["cases"]]
+    return {case["id"]: (case["dtype"], case["inputs"].get("path")) for case in cases}
+
+
 def main(*arguments, root=ROOT):
     """The exit code: 1 if a badge is red, or there is nothing to write the pages from."""
     options = parsed(arguments)
@@ -122,7 +129,8 @@ def main(*arguments, root=ROOT):
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("matrix.md", "matrix.html", "keras-failures.md", *BADGES):
         (folder / name).unlink(missing_ok=True)  # those of an earlier run must not stand for this
-    wanted = Wanted(columns, commit_of(root), manifest_beside(root / "conformance" / "cases"))
+    cases = root / "conformance" / "cases"
+    wanted = Wanted(columns, commit_of(root), manifest_beside(cases), needs_of(cases))
     cpu, older, mesh, gpu = loaded(folder, columns, also)
     keras, *keras_elsewhere = loaded(folder, columns, also, "-keras")
     on_gpu, on_columns = ("gpu" in options.must_have, "columns" in options.must_have)

@@ -423,3 +423,32 @@ def test_each_column_has_what_keras_fails_in_it():
     *_, newest, oldest = tables.accounting(ours, theirs).splitlines()
     assert newest.endswith("| 1 wrong |")
     assert oldest.endswith("| 2 imprecise |")
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "path", "is_lost"),
+    [
+        ("jax", "float64", None, False),
+        ("torch", "float64", None, True),
+        ("jax", "float32", None, True),
+        ("jax", "float32", "torch_optimizer", False),
+        ("torch", "float32", "torch_optimizer", True),
+        ("tensorflow", "float32", "data_parallel", False),
+    ],
+)
+def test_a_case_that_must_run_is_not_left_out(tmp_path, backend, dtype, path, is_lost):
+    folder = tmp_path / "conformance" / "cases" / "l1"
+    folder.mkdir(parents=True)
+    left_out = case("not applicable", id="b")
+    inputs = {"path": path} if path else {}
+    cases = [{"id": "b", "dtype": dtype, "inputs": inputs}]
+    (folder / "forward.json").write_text(json.dumps({"cases": cases}))
+    for name in BACKENDS:
+        some = [case("passed"), case("passed"), left_out if name == backend else case("passed")]
+        applicable = 2 if name == backend else 3
+        counts = COUNTS | {"passed": applicable, "not applicable": 3 - applicable}
+        data = report(name, cases=some, counts=counts)
+        (tmp_path / f"{name}-cpu.json").write_text(json.dumps(data))
+    assert draw(tmp_path, *BACKENDS, root=tmp_path) == int(is_lost)
+    message = json.loads((tmp_path / "badge.json").read_text())["message"]
+    assert ("1 cases left out" in message) == is_lost

@@ -137,6 +137,30 @@ def test_a_mutant_that_shows_nothing_breaks_the_run(tmp_path, name, changed, job
     assert command.run(given) == command.BROKEN
 
 
+DIES_AND_CRASHES = """
+from keras_norms.testing.controls import Mutant
+
+calls = []
+
+
+def make(**config):
+    calls.append(config)
+    if len(calls) > 1:
+        raise TypeError
+    return lambda w: w * 2
+
+
+MUTANTS = [Mutant("dies and crashes", {"MaxNorm": make})]
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_mutant_that_dies_and_crashes_is_not_dead(tmp_path, jobs):
+    cases, controls = folders(tmp_path, f"dies_and_crashes_{jobs}", DIES_AND_CRASHES)
+    given = options(cases, controls, jobs=jobs, all_kills=True)
+    assert command.run(given) == command.BROKEN
+
+
 def test_a_trouble_that_nothing_notices_breaks_the_run(tmp_path):
     cases, controls = folders(tmp_path, "unnoticed")
     harness = controls / "harness.py"

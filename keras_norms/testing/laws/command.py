@@ -36,9 +36,8 @@ def run(name, console, words="", shapes=None):
     try:
         asked = []
         for target in _objects(getattr(importlib.import_module(package), attribute)):
-            fitting = shapes or shapes_for(target)
-            check_is_map(target, fitting[0])
-            asked.append((target, checks(target, shapes=shapes), fitting))
+            check_is_map(target, (shapes or shapes_for(target))[0])
+            asked.append((target, checks(target, shapes=shapes), shapes))
     except (Exception, SystemExit) as error:  # whatever the user's module does
         console.print(f"Cannot check {name}: {first_line(error)}", markup=False)
         return USAGE
