@@ -245,12 +245,13 @@ def test_the_controls_are_those_of_the_manifest_no_more_and_no_less(tmp_path):
             manifest.check_controls(tmp_path, names)
 
 
-def test_the_cases_of_the_package_have_a_manifest(tmp_path, monkeypatch):
+def test_the_cases_of_the_package_have_a_manifest(tmp_path, monkeypatch, capsys):
     cases, _ = folders(tmp_path, "without_manifest")
     monkeypatch.setattr(command, "packaged_cases", lambda: cases)
     given = options(cases, None, jobs=1)
     given.cases = None
     assert command.run(given) == command.BROKEN
+    assert "There is no manifest beside" in capsys.readouterr().out
 
 
 def test_both_reports_say_of_what_they_are(tmp_path, monkeypatch):

@@ -62,9 +62,9 @@ class SparsitySchedule(ProjectWeights):
 
     Raises:
         ValueError: If a sparsity is not in [0, 1], the final one is below the initial one,
-            `distribution` is unknown, or an epoch is negative or before `begin_epoch`; when
-            training begins, if no weight matches, or the model is not built, as may be under
-            TensorFlow.
+            `distribution` is unknown, an epoch is negative or before `begin_epoch`, or the initial
+            sparsity would never be held; when training begins, if no weight matches, or the model
+            is not built, as may be under TensorFlow.
         TypeError: If an argument has another type; when training begins, for such constraints as
             `prune` refuses.
 

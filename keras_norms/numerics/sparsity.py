@@ -52,7 +52,7 @@ def _keep_largest(w, axes, count):
 
 def _keep(w, are_kept, axes):
     """Entries that are kept, and zeros; a group with a NaN becomes NaN, which has no magnitude."""
-    # A constant NaN would alarm who has TensorFlow look for them.
+    # A constant NaN would alarm those who have TensorFlow look for NaN.
     others = ops.sum(ops.where(ops.isnan(w), w, ops.zeros_like(w)), axis=axes, keepdims=True)
     return ops.where(are_kept & ~ops.isnan(others), w, others)
 
