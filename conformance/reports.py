@@ -96,7 +96,7 @@ def _is_lost(case, backend, wanted):
     """Whether a case was left out although the backend has what it needs."""
     if case["status"] != "not applicable":
         return False
-    needed = wanted.needs.get(case["id"])
+    needed = wanted.needs.get(case.get("id"))
     return needed is not None and not _LEFT_OUT[backend].intersection(needed)
 
 
