@@ -45,8 +45,8 @@ class MaxNorm(Constraint):
     - 1, the sum of absolute values: each of them is lowered by one number, theta, and small entries
       become zero: `sign(w) * max(abs(w) - theta, 0)`. This is not a scaling. In compiled code on
       JAX, it has no gradient.
-    - "inf", the largest absolute value: the entries are clipped, whatever the axis. Only `excess` has
-      one number per group.
+    - "inf", the largest absolute value: the entries are clipped, whatever the axis. Only
+      `excess` has one number per group.
 
     Args:
         max_value: The largest norm, positive. Typical with dropout: 3 to 4.
