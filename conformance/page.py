@@ -13,7 +13,6 @@ import re
 from conformance import tables
 
 HERE = pathlib.Path(__file__).parent
-_SEVERITIES = ("wrong", "imprecise", "other convention", "missing")
 
 
 def page(ours, keras, endpoints, root=HERE):
@@ -107,7 +106,7 @@ def _outcomes(report, cases, statuses, messages):
         rows.append(
             [
                 statuses.setdefault(case["status"], len(statuses)),
-                _SEVERITIES.index(case["severity"]) if case["severity"] else None,
+                tables.SEVERITIES.index(case["severity"]) if case["severity"] else None,
                 f"{worst['score']:.3g}" if worst else None,
                 f"{worst['budget']:.3g}" if worst else None,
                 messages.setdefault(case["message"], len(messages)),

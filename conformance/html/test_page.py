@@ -13,10 +13,10 @@ from playwright.sync_api import expect, sync_playwright
 
 from conformance import page as pages
 from conformance.reports import load
+from conformance.tables import SEVERITIES
 
 REPORTS = pathlib.Path(os.environ["KERAS_NORMS_REPORTS"])
 BADGES = [json.loads((REPORTS / f"badge{name}.json").read_text()) for name in ("", "-gpu")]
-SEVERITIES = ("wrong", "imprecise", "other convention", "missing")
 # Of a colour of text and the one behind it: WCAG 2.2, success criterion 1.4.3.
 LEAST_CONTRAST = 4.5
 
