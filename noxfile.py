@@ -108,9 +108,9 @@ def testing(session, backend, python, env, *more):
     session.run(python, "-P", "-m", "pytest", "-q", *chosen, env=env)
 
 
-@nox.session(name="tests-python", python="3.13", requires=["wheel"])
+@nox.session(name="tests-python", python=["3.12", "3.13"], requires=["wheel"])
 def tests_python(session):
-    """The unit tests on JAX under the newest Python that all backends support."""
+    """The unit tests on JAX under newer versions of Python, which all backends support."""
     install_with_wheel(session, "demo,plot,conformance,jax", "-c", "pins.txt", *groups("test"))
     testing(session, "jax", "python", variables("jax"), *documentation())
 
