@@ -127,3 +127,9 @@ def test_what_no_backend_has_is_a_type_error(dtype):
     for regularizer in (kn.L2(), kn.Hoyer()):
         with pytest.raises(TypeError, match="must be floating-point numbers"):
             regularizer(np.ones((2, 2), dtype))
+
+
+def test_single_entries_of_norm_one():
+    w = np.array([[np.nan, np.inf, -np.inf, 0.0, 1e-30, -3.0, 3e38]], "float32")
+    wanted = [np.nan, np.nan, np.nan, 0.0, 1.0, -1.0, 1.0]
+    np.testing.assert_array_equal(numbers(kn.UnitNorm()(w))[0], wanted)

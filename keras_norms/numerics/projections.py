@@ -68,6 +68,8 @@ def rounded(number, w):
 
 def onto_unit_sphere(w, axes):
     """Nearest groups of Euclidean norm 1: `w / norm`. A zero group stays zero."""
+    if has_single_entries(w, axes):
+        return ops.sign(w) + (w - w)  # NaN for what is not finite, as the quotient is
     return w / l2_or_one(w, axes)
 
 
