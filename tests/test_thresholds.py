@@ -205,7 +205,7 @@ def nearest_by_sorting(v, total):
 
 def test_eager_calls_leave_nothing_behind():
     """Under JAX, each `ops.while_loop` of an eager call keeps 4 MB of compiled program."""
-    w = ops.convert_to_tensor(RNG.standard_normal((64, 32)).astype("float32"))
+    w = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((64, 32)).astype("float32"))
     calls = [kn.Simplex(1.0).project, kn.MaxNorm(1.0, ord=1).excess]
     for call in calls:
         call(w)
@@ -235,10 +235,11 @@ def test_a_root_finder_agrees(seed):
 
 def test_the_nearest_of_many_points():
     """No feasible point drawn at random, and no corner, is nearer."""
-    v = RNG.standard_normal(6)
+    rng = np.random.default_rng(0)
+    v = rng.standard_normal(6)
     got = numpy(kn.MaxNorm(1.0, ord=1)(column(v)))
-    points = np.concatenate([RNG.dirichlet(np.ones(6), 2000), np.eye(6)])
-    points = np.concatenate([points * s for s in RNG.choice([-1, 1], (20, 6))])
+    points = np.concatenate([rng.dirichlet(np.ones(6), 2000), np.eye(6)])
+    points = np.concatenate([points * s for s in rng.choice([-1, 1], (20, 6))])
     nearest = np.linalg.norm(points - v, axis=1).min()
     assert np.linalg.norm(got - v) <= nearest + 1e-6  # v is rounded to float32
 
@@ -252,7 +253,9 @@ def test_values_by_hand():
 
 
 def test_a_group_with_nan_does_not_stop_the_others():
-    w = np.stack([np.full(50, np.nan), RNG.standard_normal(50)], axis=1).astype("float32")
+    w = np.stack(
+        [np.full(50, np.nan), np.random.default_rng(0).standard_normal(50)], axis=1
+    ).astype("float32")
     got = np.asarray(ops.convert_to_numpy(kn.Simplex()(ops.convert_to_tensor(w))))
     np.testing.assert_array_equal(got[:, 1], numpy(kn.Simplex()(column(w[:, 1]))))
     assert np.isnan(got[:, 0]).all()
@@ -261,7 +264,7 @@ def test_a_group_with_nan_does_not_stop_the_others():
 @pytest.mark.parametrize("constraint", [kn.Simplex(), kn.MaxNorm(1.0, ord=1)])
 def test_one_nan_fills_a_long_group(constraint):
     """Comparisons and maxima may lose it; sums do not."""
-    w = RNG.standard_normal((10007, 3)).astype("float32")
+    w = np.random.default_rng(0).standard_normal((10007, 3)).astype("float32")
     exact = matrix(constraint(ops.convert_to_tensor(w)))
     w[5000, 1] = np.nan
     ways = [compiled(constraint, one_graph=False, xla=xla) for xla in (True, False)]

@@ -12,7 +12,6 @@ import numpy as np
 import keras_norms as kn
 
 L = keras.layers
-RNG = np.random.default_rng(0)
 BOUND = 0.5
 
 
@@ -99,8 +98,9 @@ def not_built():
 def batch(model, size=8):
     """Inputs that a model takes, and targets that make its weights grow."""
     shape = model.input_shape[1:] if hasattr(model, "input_shape") else (8,)
-    x = RNG.standard_normal((size, *shape)).astype("float32")
-    return x, 10 * RNG.standard_normal((size, 2)).astype("float32")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((size, *shape)).astype("float32")
+    return x, 10 * rng.standard_normal((size, 2)).astype("float32")
 
 
 def fit(model, epochs=1, **arguments):

@@ -96,6 +96,11 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         moved = direction * (clip(norm, min_value, max_value) / size)
         inside = (norm >= min_value) & (norm <= max_value)
         return ops.where(inside, w, moved if rate == 1 else (1 - rate) * w + rate * moved)
+    if has_single_entries(w, axes) and rate == 1:
+        inside = onto_box(w, -max_value, max_value)
+        if min_value == 0:
+            return inside
+        return ops.where(ops.abs(w) < min_value, ops.sign(w) * min_value, inside)
     norm, is_zero = l2_or_one_and_zeros(w, axes)
     factor = replaced(clip(norm, min_value, max_value) / norm, is_zero, 1)
     if rate != 1:
