@@ -134,3 +134,9 @@ def test_single_entries_of_norm_one():
     w = np.array([[np.nan, np.inf, -np.inf, 0.0, 1e-30, -3.0, 3e38]], "float32")
     wanted = [np.nan, np.nan, np.nan, 0.0, 1.0, -1.0, 1.0]
     np.testing.assert_array_equal(numbers(kn.UnitNorm()(w))[0], wanted)
+
+
+def test_single_entries_between_two_norms():
+    w = np.array([[np.nan, np.inf, -0.25, 0.0, 1.0, -3.0]], "float32")
+    wanted = [np.nan, 1.5, -0.5, 0.0, 1.0, -1.5]
+    np.testing.assert_array_equal(numbers(kn.MinMaxNorm(0.5, 1.5)(w))[0], wanted)
