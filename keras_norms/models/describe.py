@@ -44,12 +44,15 @@ def members_of(constraint):
 
 
 def without_rates(constraint):
-    """What of a constraint goes all of the way in one step: itself, fewer members, or None."""
+    """What of a constraint goes all of the way in one step."""
+    return part_of(constraint, lambda member: getattr(member, "step_rate", 1) == 1)
+
+
+def part_of(constraint, is_kept):
+    """What is left of a constraint with some of its members: itself, fewer of them, or None."""
     members = members_of(constraint)
-    chosen = [each for each in members if getattr(each, "step_rate", 1) == 1]
-    if len(chosen) == len(members):
-        return constraint
-    return chained(chosen)
+    chosen = [each for each in members if is_kept(each)]
+    return constraint if len(chosen) == len(members) else chained(chosen)
 
 
 def chained(members):

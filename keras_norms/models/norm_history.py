@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_norms.constraints import Constraint
-from keras_norms.models.describe import chained, drop_in_of, is_sparse, members_of
+from keras_norms.models.describe import drop_in_of, is_sparse, part_of
 from keras_norms.models.measures import (
     columns_of,
     excess_axes_of,
@@ -129,13 +129,9 @@ def _measures_of(weight, spectra):
     if norms.size == 0:  # a weight without entries
         return {"mean_norm": math.nan, "max_norm": math.nan}
     measures = {"mean_norm": float(norms.mean()), "max_norm": float(norms.max())}
-    members = members_of(variable.constraint)
-    bounding = [each for each in members if not is_sparse(each)]
-    if bounding:
-        whole = len(bounding) == len(members)
-        measures["on_bound"] = _share_on_bound(
-            variable.constraint if whole else chained(bounding), variable
-        )
+    bounding = part_of(variable.constraint, lambda member: not is_sparse(member))
+    if bounding is not None:
+        measures["on_bound"] = _share_on_bound(bounding, variable)
     measures |= columns_of(drop_in_of(variable.constraint), variable)
     penalty = penalty_in_loss(variable)
     if penalty is not None:
