@@ -1,5 +1,8 @@
 """The project's sessions: `nox` runs lint, unit tests and conformance on every backend.
 
+The tests of the suite itself ask little of a backend: `nox` runs them on PyTorch, which compiles
+nothing, and the workflow on all.
+
 All sessions of a backend share one environment, which has only that backend in it, and they test
 the built wheel. The versions are those of pins.txt.
 """
@@ -38,7 +41,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_venv = "yes"  # `rm -r .nox` starts from nothing
 nox.options.sessions = [
-    *("environments", "lint", "tests", "examples", "conformance", "matrix", "times"),
+    *("environments", "lint", "tests", "suite(torch)", "examples", "conformance", "matrix"),
+    "times",
 ]
 
 COLUMNS = [*BACKENDS, *OLDER_KERAS, *(f"{backend}-mesh" for backend in BACKENDS)]
@@ -82,10 +86,15 @@ def lint(session):
 def tests(session, backend):
     """Unit tests, and every example in the documentation. Arguments go to pytest."""
     python, env = python_with(session, backend), variables(backend)
-    found = "importlib.util.find_spec('keras_norms').origin"
-    code = f"import importlib.util; assert 'site-packages' in {found}, {found}"
-    session.run(python, "-P", "-c", code)
-    testing(session, backend, python, env, *documentation())
+    testing(session, backend, python, env, "tests", "--ignore=tests/suite", *documentation())
+
+
+@nox.session(venv_backend="none", requires=["wheel"])
+@on_every_backend
+def suite(session, backend):
+    """Unit tests of the conformance suite and of the laws. Arguments go to pytest."""
+    python, env = python_with(session, backend), variables(backend)
+    testing(session, backend, python, env, "tests/suite")
 
 
 def documentation():
@@ -95,8 +104,11 @@ def documentation():
 
 
 @timed
-def testing(session, backend, python, env, *more):
-    """Run pytest: by default the unit tests, with more arguments."""
+def testing(session, backend, python, env, *tests):
+    """Run pytest on the wheel: by default these tests."""
+    found = "importlib.util.find_spec('keras_norms').origin"
+    code = f"import importlib.util; assert 'site-packages' in {found}, {found}"
+    session.run(python, "-P", "-c", code)
     if backend == "jax":
         # XLA optimizes for trainings that are longer than these, and most of the time goes there.
         # The golden cases run as XLA compiles by default.
@@ -104,7 +116,7 @@ def testing(session, backend, python, env, *more):
         env = env | {"XLA_FLAGS": " ".join(flags)}
     # One process per core, which take what is left from each other: some tests train for long.
     spread = ["-n", "auto", "--dist", "worksteal"]
-    chosen = session.posargs or ["tests", *more, *spread]
+    chosen = session.posargs or [*tests, *spread]
     session.run(python, "-P", "-m", "pytest", "-q", *chosen, env=env)
 
 
@@ -112,7 +124,7 @@ def testing(session, backend, python, env, *more):
 def tests_python(session):
     """The unit tests on JAX under newer versions of Python, which all backends support."""
     install_with_wheel(session, "demo,plot,conformance,jax", "-c", "pins.txt", *groups("test"))
-    testing(session, "jax", "python", variables("jax"), *documentation())
+    testing(session, "jax", "python", variables("jax"), "tests", *documentation())
 
 
 @nox.session(name="tests-older-keras", venv_backend="none", requires=["wheel"])
@@ -122,7 +134,7 @@ def tests_older_keras(session):
     python = python_with(session, column)
     # The wheel of such a Keras does not carry Keras' own tests.
     left_out = ("--ignore", "tests/test_keras_tests.py")
-    testing(session, "torch", python, variables("torch"), *left_out)
+    testing(session, "torch", python, variables("torch"), "tests", *left_out)
 
 
 @nox.session(venv_backend="none", requires=["wheel"])

@@ -30,8 +30,8 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 # These tests start processes or train for long, so they come last.
 LAST = (
-    *("command_line", "devices", "laws", "laws_command", "pages", "processes", "real_models"),
-    "suite_command",
+    *("test_command_line", "test_devices", "test_laws", "test_pages", "test_real_models"),
+    *("suite/test_laws_command", "suite/test_processes", "suite/test_suite_command"),
 )
 SECONDS = 900  # a planted loop may never end
 # The exit codes of pytest for a file that is not there, and for files without a test.
@@ -123,9 +123,9 @@ def _verdict(bug, root):
         return Verdict(bug, "golden cases", f"{len(failed)}: {failed[0]}")
     if code:
         return Verdict(bug, "controls" if report.is_file() else "golden cases", said)
-    last = [f"tests/test_{name}.py" for name in LAST]
+    last = [f"tests/{name}.py" for name in LAST]
     # That the lists of bugs are up to date is not so in a copy with a bug.
-    first = [f"--ignore={path}" for path in (*last, "tests/test_plant.py")]
+    first = [f"--ignore={path}" for path in (*last, "tests/suite/test_plant.py")]
     for files in (["tests", *first], last):
         code, said = _run(root, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files)
         if code in RAN_NO_TEST:

@@ -59,7 +59,8 @@ def about_wheel(wheel, tag):
         f"keras_norms/{name}"
         for name in (
             *("py.typed", "testing/manifest.json", "testing/expected_failures.toml"),
-            *("testing/schema/cases.schema.json", "testing/commit.txt"),
+            *("testing/schema/cases.schema.json", "testing/schema/report.schema.json"),
+            "testing/commit.txt",
         )
     }
     if needed - names:

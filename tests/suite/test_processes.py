@@ -35,7 +35,7 @@ TROUBLES = [Trouble("none", lambda cases, device: True)]
 """
 
 
-CONTROLS = pathlib.Path(__file__).parents[1] / "conformance" / "mutants"
+CONTROLS = pathlib.Path(__file__).parents[2] / "conformance" / "mutants"
 
 
 def shape(case):

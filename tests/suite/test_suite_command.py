@@ -4,10 +4,12 @@ import json
 import pathlib
 import re
 
+import jsonschema
 import keras
 import pytest
 
 from keras_norms import cli, startup
+from keras_norms.testing.cases import packaged_cases
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def test_a_report_that_cannot_be_written_is_wrong_usage(
     assert (tmp_path / "kept.json").read_text() == "keep"
 
 
-OWN_CASES = pathlib.Path(__file__).parent / "third_party_package" / "cases"
+OWN_CASES = pathlib.Path(__file__).parents[1] / "third_party_package" / "cases"
 
 
 def weights(data, first=None):
@@ -122,7 +124,7 @@ def test_cases_of_the_users_own(change, code, words, tmp_path, capsys):
 
 def test_a_part_of_the_cases_with_controls(capsys):
     """As CONTRIBUTING.md has it. Mutants and troubles need cases that are not in the part."""
-    controls = pathlib.Path(__file__).parents[1] / "conformance" / "mutants"
+    controls = pathlib.Path(__file__).parents[2] / "conformance" / "mutants"
     assert cli.main(["conformance", "-k", "non_neg", "--controls", str(controls)]) == 0
     printed = capsys.readouterr().out
     assert "abs for max(w, 0): killed by non_neg-" in printed
@@ -175,6 +177,8 @@ def test_the_report_holds_what_a_reader_needs(tmp_path):
     path = tmp_path / "folder" / "report.json"
     assert cli.main(["conformance", "-k", "non_neg", "--report", str(path)]) == 0
     report = json.loads(path.read_text("utf-8"))
+    schema = packaged_cases().parent / "schema" / "report.schema.json"
+    jsonschema.validate(report, json.loads(schema.read_text("utf-8")))
     assert (
         report["counts"]["planned"]
         == len(report["cases"])
