@@ -120,6 +120,11 @@ def quantization_of(layer):
     return getattr(layer, "quantization_mode", None)
 
 
+# GPTQ and AWQ hold the weight `kernel` in the attribute `quantized_kernel`. Without this, it would
+# not be found.
+QUANTIZED = "quantized_"
+
+
 def is_quantized(layer):
     """Whether the weights of a layer are integers, which no optimizer trains.
 
@@ -147,6 +152,27 @@ def hold_values(model):
     sync = getattr(model, "jax_state_sync", None)
     if sync is not None:
         sync()
+
+
+def has_lost_value(variable):
+    """Whether a variable has no value any more.
+
+    Under JAX, `fit` takes the values out of the variables before each step, and does not put them
+    back if the step fails. Without this, whatever looks at them would raise that None is no
+    function.
+    """
+    return variable._value is None and variable._initializer is None
+
+
+def traces_alone(layer):
+    """Whether JAX traces what is in a layer in a scope of its own, to compute it again later.
+
+    Without this, `audit` would not see that `fit` fails at a penalty in there.
+    """
+    mode = getattr(layer, "_remat_mode", None)
+    if mode is None or not HAS_STATELESS_TRAINER:
+        return False
+    return mode.mode == "full" or layer.name in (mode.layer_names or ())
 
 
 def optimizers_in(optimizer):

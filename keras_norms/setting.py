@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_norms.config import Configured, default_of
+from keras_norms.keras_internals import is_from_keras
 from keras_norms.numerics.groups import Axis, axes_of_layout, canonical_axes
 
 
@@ -118,6 +119,23 @@ class Setting(Configured):
         return {}
 
 
+def text_of(member: Any) -> str:
+    """How a member reads. Those of Keras, and functions, would show where they are in memory."""
+    name = getattr(member, "__name__", type(member).__name__)
+    if hasattr(member, "__name__"):
+        return name
+    if type(member).__repr__ is not object.__repr__:
+        return repr(member)
+    if not is_from_keras(member):
+        return name
+    # Keras holds factors in float32: 6 digits are those that the user gave.
+    values = {
+        key: f"{value:g}" if isinstance(value, float) else repr(value)
+        for key, value in member.get_config().items()
+    }
+    return f"{name}({', '.join(f'{key}={value}' for key, value in values.items())})"
+
+
 class Several(Setting):
     """Mixin of the frozen dataclasses that are made of others: `Chain(a, b)`.
 
@@ -198,7 +216,7 @@ class Several(Setting):
         return type(self)(*[function(m) if isinstance(m, Setting) else m for m in self.members])
 
     def __repr__(self):
-        return f"{type(self).__name__}({', '.join(map(repr, self.members))})"
+        return f"{type(self).__name__}({', '.join(map(text_of, self.members))})"
 
     def get_config(self) -> dict[str, Any]:
         """The members as configs, in a dict that JSON can hold."""

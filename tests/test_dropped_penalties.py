@@ -137,3 +137,80 @@ def test_a_penalty_is_not_moved_over_another_one():
     (finding,) = kn.audit(model).findings
     exec(finding.fix, {"model": model})
     assert (inner.activity_regularizer, outer.activity_regularizer) == (None, kn.L1(0.3))
+
+
+class Block(L.Layer):
+    """A layer around one with a penalty, which it may call in a scope of its own."""
+
+    def __init__(self, in_cond=False, **kwargs):
+        super().__init__(**kwargs)
+        self.in_cond = in_cond
+        self.inner = L.Dense(4, activity_regularizer=kn.L2(1.0), name="inner")
+
+    def build(self, shape):
+        self.inner.build(shape)
+        self.built = True
+
+    def call(self, x):
+        if not self.in_cond:
+            return self.inner(x)
+        return keras.ops.cond(keras.ops.sum(x) > 0, lambda: self.inner(x), lambda: self.inner(x))
+
+
+def computed_again(mode="full", **arguments):
+    with keras.RematScope(mode=mode, **arguments):
+        return Block(name="block")
+
+
+BLOCKS = {
+    "again": computed_again,
+    "named": lambda: computed_again("list_of_layers", layer_names=["block"]),
+    "not named": lambda: computed_again("list_of_layers", layer_names=["other"]),
+    "activations": lambda: computed_again("activations"),
+    "in a branch": lambda: Block(in_cond=True, name="block"),
+}
+BACKEND = keras.backend.backend()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_penalty_in_a_scope_of_jax(name):
+    """Whether `fit` fails is asked of it; with a batch, the audit must say the same."""
+    x, y = np.ones((8, 8), "float32"), np.ones((8, 4), "float32")
+
+    def model():
+        made = keras.Sequential([L.Input((8,)), BLOCKS[name]()], name="m")
+        made.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=BACKEND == "tensorflow")
+        return made
+
+    trained = model()
+    audit = kn.audit(trained, x, y)
+    found = [(f.code, f.path) for f in audit.findings]
+    failed = False
+    try:
+        (loss,) = trained.fit(x, y, verbose=0).history["loss"]
+    except Exception:
+        failed = True
+    assert found == [("activity-dropped", "m/block/inner/activity")] * failed
+    if not failed:
+        assert loss == pytest.approx(audit.loss, rel=1e-5)
+        return
+    assert (audit.loss, audit.activities) == (None, {})
+    mended = model()
+    exec(kn.audit(mended, x, y).findings[0].fix, {"model": mended})
+    assert kn.audit(mended, x, y).findings == ()
+    mended.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="a step of `fit` failed"):
+        kn.audit(trained)
+
+
+def test_a_loop_that_is_run_eagerly():
+    """TensorFlow then counts the penalty of a cell, and JAX still fails at it."""
+    model = cell(penalty=kn.L2(1.0))
+    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
+    x, y = np.ones((4, 3, 2), "float32"), np.ones((4, 2), "float32")
+    audit = kn.audit(model, x, y)
+    if BACKEND == "jax":
+        assert [f.code for f in audit.findings] == ["activity-dropped"]
+        return
+    assert audit.findings == ()
+    assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(audit.loss, rel=1e-5)

@@ -163,3 +163,15 @@ def test_the_bound_is_of_all_frequencies_however_many_are_looked_at_together(mon
     for entries in (1, 60):
         monkeypatch.setattr(operators, "_ENTRIES_AT_ONCE", entries)
         assert kn.conv_spectral_bound(layer) == pytest.approx(bound, rel=1e-12)
+
+
+def test_with_lora_both_norms_are_of_the_kernel_that_the_layer_uses():
+    layer = keras.layers.Conv2D(4, 3, name="conv")
+    model = keras.Sequential([keras.layers.Input((10, 10, 3)), layer], name="m")
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.full((2, 4), 3.0))
+    (report,) = [each for each in kn.audit(model, spectra=True).weights if "lora" not in each.path]
+    matrix = keras.ops.convert_to_numpy(layer.kernel).reshape(-1, 4)
+    largest = np.linalg.norm(matrix.astype("float64"), 2)
+    assert report.columns["largest singular value"] == pytest.approx(largest, rel=2e-3)
+    assert largest / 1.001 < report.columns["operator norm"] < 3 * largest * 1.001

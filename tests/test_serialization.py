@@ -133,6 +133,22 @@ def test_equality_and_repr():
     assert repr(kn.BatchMean("l2")) == "BatchMean(regularizer=L2(l2=0.01))"
 
 
+def test_members_that_are_not_ours_read_alike_in_every_process():
+    """Their own `repr` is where they are in memory."""
+    theirs = keras.regularizers.L1L2(0.1, 0.25)
+    assert repr(kn.BatchMean(theirs)) == "BatchMean(regularizer=L1L2(l1=0.1, l2=0.25))"
+
+    class Own(keras.regularizers.Regularizer):
+        def __call__(self, x):
+            return 0.0
+
+    def penalty(x):
+        return 0.0
+
+    total = kn.L2(0.5) + theirs + Own() + penalty
+    assert repr(total) == "Sum(L2(l2=0.5), L1L2(l1=0.1, l2=0.25), Own, penalty)"
+
+
 def test_objects_do_not_change():
     with pytest.raises(AttributeError):
         kn.MaxNorm(2).max_value = 3

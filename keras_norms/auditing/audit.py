@@ -12,7 +12,12 @@ from keras import ops
 
 from keras_norms.auditing import report
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.model_findings import MODEL_CHECKS, not_finite_activities, not_saved
+from keras_norms.auditing.model_findings import (
+    MODEL_CHECKS,
+    leaked_activity_penalty,
+    not_finite_activities,
+    not_saved,
+)
 from keras_norms.auditing.weight_findings import (
     bad_argument,
     cannot_apply,
@@ -187,20 +192,23 @@ def audit(
     for weight in weights if progress is None else progress(weights):
         variable = weight.variable
         one, broken = _report(weight, spectra)
-        finite = np.isfinite(one.norms).all() or weight.obstacle == "quantized"
+        finite = np.isfinite(one.norms).all() or not weight.has_norms
         found += broken or findings_of(weight, one.excess if finite else np.nan, one.penalty)
         is_plain = variable.constraint is None and variable.regularizer is None
         if not (is_plain and weight.layout == "*"):
             reports.append(one)
-    activities, loss = ({}, None) if x is None else _on_data(contents, x, y)
+    activities, loss, leaked = ({}, None, []) if x is None else _on_data(contents, x, y)
     if not any(finding.code == "not-finite" for finding in found):  # else that is why
         found += not_finite_activities(contents, activities)
+    of_model = [*_findings_of_model(contents, saving)]
+    known = {finding.path for finding in of_model if finding.code == "activity-dropped"}
+    found += leaked_activity_penalty(contents, set(leaked) - known)
     return Audit(
         name=model.name,
         weights=tuple(reports),
         activities=activities,
         loss=loss,
-        findings=_in_order([*found, *_findings_of_model(contents, saving)]),
+        findings=_in_order([*found, *of_model]),
     )
 
 
@@ -217,11 +225,12 @@ def _in_order(findings):
 def _report(weight, spectra):
     """The report of a weight, and a finding in a list if one of its settings cannot be applied."""
     variable = weight.variable
-    is_quantized = weight.obstacle == "quantized"  # integers, whose norm is not the weight's
     broken = [*wrong_kind(weight), *bad_argument(weight)]
     measured = {"constraint": None, "regularizer": None}
     columns: dict[str, float] = {}
-    measures = {} if broken else {"constraint": _excess, "regularizer": penalty_in_loss}
+    measures = {"constraint": _excess, "regularizer": penalty_in_loss}
+    if broken or weight.obstacle == "quantized":
+        measures = {}
     for kind, measure in measures.items():
         try:
             measured[kind] = measure(variable)
@@ -229,13 +238,13 @@ def _report(weight, spectra):
             broken = [cannot_apply(weight, kind, error)]
             break
         columns |= columns_of(drop_in_of(getattr(variable, kind)), variable)
-    if spectra and weight.is_kernel and not is_quantized:
+    if spectra and weight.is_kernel and weight.has_norms:
         columns |= _spectra(weight)
     measured_weight = WeightReport(
         path=weight.path,
         shape=tuple(variable.shape),
         layout=weight.layout,
-        norms=np.array([np.nan]) if is_quantized else norms_of(variable, weight.norm_axes),
+        norms=norms_of(variable, weight.norm_axes) if weight.has_norms else np.array([np.nan]),
         constraint=variable.constraint,
         excess=measured["constraint"],
         regularizer=variable.regularizer,
@@ -278,27 +287,35 @@ def _as_batch(x):
 
 
 def _on_data(contents, x, y):
-    """The penalty of each layer's outputs on a batch, and the loss if there are targets."""
+    """The penalty of each layer's outputs on a batch, and the loss if there are targets.
+
+    The third is a list of the paths of penalties that a scope of JAX keeps, so that they are no
+    numbers outside of it; then there is no loss either.
+    """
     model, x, loss = contents.model, _as_batch(x), None
     penalised, paths = {p.path for p in penalties_of(contents)}, activity_paths(contents)
     with _unchanged(contents):
         outputs = model(x, training=False)
-        activities = {}
+        activities, leaked = {}, []
         for layer, _ in contents.layers:
             path = paths[id(layer)]
             if path in penalised:
-                values = [float(ops.convert_to_numpy(each)) for each in activity_losses_of(layer)]
-                activities[path] = sum(values)
+                try:
+                    values = [ops.convert_to_numpy(each) for each in activity_losses_of(layer)]
+                except TypeError:  # of JAX, about a tracer
+                    leaked.append(path)
+                    continue
+                activities[path] = sum(map(float, values))
         # A constraint in place of a penalty makes the loss a tensor.
         is_number = not any(is_constraint(each.activity_regularizer) for each, _ in contents.layers)
-        if y is not None and is_number:
+        if y is not None and is_number and not leaked:
             y = keras.tree.map_structure(ops.convert_to_tensor, y)
             # A user's `compute_loss` may be of a Keras that did not say whether it is training.
             takes = inspect.signature(model.compute_loss).parameters
             more = {"training": False} if "training" in takes else {}
             total = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, **more)
             loss = float(ops.convert_to_numpy(total))
-    return activities, loss
+    return activities, loss, leaked
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from keras_norms.keras_internals import (
     averages_in,
     calls_in,
     optimizers_in,
+    traces_alone,
 )
 from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
@@ -31,7 +32,8 @@ def dropped_activity_penalty(contents):
     """Keras loses the penalty of a layer that runs step by step, or of the outermost model.
 
     Of a layer that the outermost model calls more than once, JAX loses all but the last.
-    That of an RNN's cell it does not lose: where the loop over steps is compiled, `fit` fails.
+    That of an RNN's cell it does not lose: where the loop over steps is compiled, `fit` fails. So
+    it does where JAX traces what is in a layer alone, to compute it again in the backward pass.
     """
     calls = calls_in(contents.model) if HAS_STATELESS_TRAINER else {}
     paths = activity_paths(contents)
@@ -39,7 +41,8 @@ def dropped_activity_penalty(contents):
         if layer.activity_regularizer is None or is_constraint(layer.activity_regularizer):
             continue
         shared = next((x for x in (*enclosing, layer) if calls.get(id(x), 0) > 1), None)
-        wrapper = next((x for x in enclosing[::-1] if _runs_step_by_step(x)), None)
+        wrapper = next((x for x in enclosing[::-1] if _runs_step_by_step(x, contents.model)), None)
+        again = next((x for x in enclosing[::-1] if traces_alone(x)), None)
         if wrapper is not None:
             yield Finding(
                 "activity-dropped",
@@ -49,6 +52,16 @@ def dropped_activity_penalty(contents):
                 f"{'fails at' if isinstance(wrapper, layers.RNN) else 'loses'} its penalty; if "
                 f"{wrapper.name} has the same outputs, Keras counts a penalty there",
                 _move_penalty(contents.model, layer, wrapper),
+            )
+        elif again is not None:
+            yield Finding(
+                "activity-dropped",
+                "error",
+                paths[id(layer)],
+                f"{again.name} is computed again in the backward pass (RematScope), and `fit` "
+                f"fails at a penalty inside; if {again.name} has the same outputs, Keras counts a "
+                "penalty there",
+                _move_penalty(contents.model, layer, again),
             )
         elif layer is contents.model and HAS_STATELESS_TRAINER:
             yield Finding(
@@ -71,19 +84,47 @@ def dropped_activity_penalty(contents):
             )
 
 
-def _runs_step_by_step(layer):
+def _runs_step_by_step(layer, model):
     """Whether the layers inside are traced in a scope of their own, which keeps their losses."""
-    is_traced_loop = isinstance(layer, layers.RNN) and TRACES_LOOPS and not layer.unroll
+    # With `run_eagerly`, TensorFlow runs each step, and JAX traces them all the same.
+    is_eager = getattr(model, "run_eagerly", False) and not HAS_STATELESS_TRAINER
+    is_traced = TRACES_LOOPS and not is_eager
+    is_traced_loop = isinstance(layer, layers.RNN) and is_traced and not layer.unroll
     return isinstance(layer, layers.TimeDistributed) or is_traced_loop
 
 
+def leaked_activity_penalty(contents, leaked):
+    """A penalty stays in a scope that the layer around it traces alone, as by `ops.cond`.
+
+    Args:
+        contents: The `Contents` of a model.
+        leaked: The paths of penalties that were no numbers after a call, as "path/activity".
+    """
+    paths = activity_paths(contents)
+    for layer, enclosing in contents.layers:
+        path = paths[id(layer)]
+        if path in leaked:
+            yield Finding(
+                "activity-dropped",
+                "error",
+                path,
+                f"{enclosing[-1].name if enclosing else layer.name} calls this layer in a "
+                "scope that is traced alone, as in `ops.cond`, and `fit` fails at its penalty",
+                _move_penalty(contents.model, layer, None),
+            )
+
+
 def _move_penalty(model, layer, wrapper):
-    """Python that moves the penalty to a wrapper with the same outputs, else removes it."""
-    this, outer = layer_expression(model, layer), layer_expression(model, wrapper)
+    """Python that moves the penalty to a wrapper with the same outputs, else removes it.
+
+    `wrapper` is None if there is none.
+    """
+    this = layer_expression(model, layer)
     if this is None:
         return _MAKE_ANEW
     has_same_outputs = layer in (getattr(wrapper, "layer", None), getattr(wrapper, "cell", None))
     if has_same_outputs and wrapper.activity_regularizer is None:
+        outer = layer_expression(model, wrapper)
         return (
             f"{outer}.activity_regularizer, {this}.activity_regularizer = "
             f"{this}.activity_regularizer, None; {_NEW_STEPS}"

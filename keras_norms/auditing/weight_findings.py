@@ -101,24 +101,33 @@ def _count(shape, axes):
     return int(np.prod(shape)) // max(size, 1), size
 
 
-def not_applied(weight):
-    """A layer has a setting that its variable lacks, so Keras never applies it."""
+def quantized(weight):
+    """A quantized weight has a setting, or its layer still has one that quantization took away."""
+    if weight.obstacle != "quantized":
+        return
     for kind in SETTERS:
         said = said_by_layer(weight, kind)
-        if said is None or weight.obstacle in ("lora", "frozen"):
-            continue
-        layer, attribute, says = said
-        does = getattr(weight.variable, kind)
-        if same(says, does):
-            continue
-        if weight.obstacle == "quantized":  # quantization removed it without a word
+        held = getattr(weight.variable, kind)
+        setting = held if held is not None else said and said[2]
+        if setting is not None:
             yield Finding(
                 "quantized",
                 "warning",
                 weight.path,
-                f"{title(says)} is not applied, because quantized weights are not trained",
+                f"{title(setting)} is not applied, because quantized weights are not trained",
                 call_as_it_is(kind, weight, None),
             )
+
+
+def not_applied(weight):
+    """A layer has a setting that its variable lacks, so Keras never applies it."""
+    for kind in SETTERS:
+        said = said_by_layer(weight, kind)
+        if said is None or weight.obstacle in ("lora", "frozen", "quantized"):
+            continue
+        layer, attribute, says = said
+        does = getattr(weight.variable, kind)
+        if same(says, does):
             continue
         wrong = _to_change(weight, kind, drop_in_of(says))
         yield Finding(
@@ -384,6 +393,7 @@ def unknown_layout(weight):
 WEIGHT_CHECKS = (
     wrong_axis,
     not_applied,
+    quantized,
     lora,
     overwritten,
     half_precision,

@@ -14,6 +14,7 @@ from keras_norms.models.averages import project_averages
 from keras_norms.models.changes import Changes
 from keras_norms.models.describe import checked_drop_in_of, title
 from keras_norms.models.planning import planned
+from keras_norms.models.selection import without_settings
 from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
 from keras_norms.models.weights import contents_of
 from keras_norms.regularizers import Regularizer
@@ -191,11 +192,12 @@ def project(model: Any) -> list[str]:
 
 def project_with(model, what):
     """What `project` does, with as much of each constraint as `what` returns of it."""
-    constrained = contents_of(model).constrained
+    contents = contents_of(model)
+    constrained = contents.constrained
     if not constrained:
         raise ValueError(
-            "No weight of the model has a constraint; `keras_norms.constrain` sets one. "
-            f"Received: model={model.name}"
+            "No weight of the model has a constraint; `keras_norms.constrain` sets one."
+            f"{without_settings(contents.weights)} Received: model={model.name}"
         )
     for weight in constrained:
         project_weight(weight.variable, what)

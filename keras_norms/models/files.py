@@ -21,6 +21,7 @@ from keras_norms.models.describe import title
 from keras_norms.models.holders import apply_settings, renew_steps
 from keras_norms.models.loading import needed_to_load
 from keras_norms.models.weights import KINDS, contents_of
+from keras_norms.warning import warn
 
 MEMBER = "keras_norms_settings.json"
 _FORMAT = 1
@@ -79,7 +80,8 @@ def load_settings(
     not the same in both, they are compared without the numbers at the end of names, which Keras
     gives, and weights of one such path are matched by their order. If some names are still not the
     same, all weights are matched by their order, unless a name that is the same is at another
-    place. No weight is moved; `keras_norms.project` does that.
+    place. No weight is moved; `keras_norms.project` does that. Quantized weights get no settings,
+    and you get a warning.
 
     Args:
         model: A built Keras model or layer.
@@ -115,9 +117,17 @@ def load_settings(
         for kind in KINDS
     }
     for kind in KINDS:
-        apply_settings(contents.weights, settings[kind], kind)
+        chosen = [(w, None if w.obstacle == "quantized" else s) for w, s in settings[kind]]
+        apply_settings(contents.weights, chosen, kind)
     renew_steps(layer for layer, _ in contents.layers)
-    return [w.path for w, entry in pairs if any(entry[kind] is not None for kind in KINDS)]
+    named = [w for w, entry in pairs if any(entry[kind] is not None for kind in KINDS)]
+    quantized = [w.path for w in named if w.obstacle == "quantized"]
+    if quantized:
+        warn(
+            f"{', '.join(quantized)} is quantized, and Keras would never apply a setting to it; "
+            "load the settings before you quantize the model."
+        )
+    return [w.path for w in named if w.obstacle != "quantized"]
 
 
 def has_settings(filepath):

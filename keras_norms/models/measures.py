@@ -72,7 +72,7 @@ def largest_singular_value(weight):
     Args:
         weight: A `Weight` that has units.
     """
-    w = lift(as_tensor(weight.variable))
+    w = lift(as_tensor(weight.value))
     if 0 in tuple(w.shape):
         return 0.0
     return float(ops.convert_to_numpy(spectral_bound(w, weight.norm_axes)))

@@ -16,7 +16,7 @@ from keras_norms.models.measures import (
     penalty_in_loss,
     rounding_of,
 )
-from keras_norms.models.selection import check_where, select
+from keras_norms.models.selection import check_where, select, without_settings
 from keras_norms.models.weights import contents_of
 
 # A group counts as on its bound if growing by this much would take it out of its set. It is more
@@ -100,7 +100,7 @@ class NormHistory(keras.callbacks.Callback):
             raise ValueError(
                 "No weight of the model has a constraint or a regularizer; `where` selects others, "
                 "as in NormHistory(where=keras.layers.Dense), and a callback that sets some comes "
-                "before this one in the list. Received: where=None"
+                f"before this one in the list.{without_settings(weights)} Received: where=None"
             )
         return chosen
 
@@ -123,7 +123,7 @@ class NormHistory(keras.callbacks.Callback):
 def _measures_of(weight, spectra):
     """The numbers of one weight, by the name that they have in the logs."""
     variable = weight.variable
-    if weight.obstacle == "quantized":  # integers, whose norm is not the weight's
+    if not weight.has_norms:
         return {"mean_norm": math.nan, "max_norm": math.nan}
     norms = norms_of(variable, weight.norm_axes)
     if norms.size == 0:  # a weight without entries

@@ -185,8 +185,16 @@ OBSTACLES = {
     "frozen": ("the weight is frozen", "set `trainable = True` on its layer first"),
     "lora": ("LoRA trains other weights in its place", ""),
     "quantized": ("the weight is quantized", "{verb} the model first, and quantize it last"),
+    "no floats": ("the weight does not hold floating-point numbers", ""),
 }
 _VERBS = {"constraint": "constrain", "regularizer": "regularize"}
+
+
+def without_settings(weights):
+    """What a message about a model without settings says more, if quantization took them away."""
+    if any(weight.obstacle == "quantized" for weight in weights):
+        return " Quantization has taken away those of the quantized weights, which are not trained."
+    return ""
 
 
 def never_applied(weight, kind):

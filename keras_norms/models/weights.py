@@ -14,9 +14,11 @@ from typing import Any
 import keras
 
 from keras_norms.keras_internals import (
+    QUANTIZED,
     attribute_names,
     children_of,
     has_lora,
+    has_lost_value,
     hold_values,
     is_quantized,
     quantization_of,
@@ -25,6 +27,7 @@ from keras_norms.keras_internals import (
 from keras_norms.models.layouts import has_layout, layout_of, name_of
 from keras_norms.models.operators import DEPTHWISE
 from keras_norms.numerics.groups import axes_of_layout
+from keras_norms.numerics.precision import has_floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +89,30 @@ class Weight:
 
     @property
     def obstacle(self):
-        """Why Keras never applies its settings: "quantized", "lora", "frozen"; None if it does."""
+        """Why a setting is of no use to it; None if Keras applies it.
+
+        "quantized", "lora" and "frozen" are weights that Keras does not train, and "no floats" are
+        integers and complex numbers, which have no place in our sets.
+        """
+        if not self.variable.trainable and is_quantized(self.layer):
+            return "quantized"
+        if not has_floats(self.variable):
+            return "no floats"
         if self.variable.trainable:
             return None
-        if is_quantized(self.layer):
-            return "quantized"
         return "lora" if has_lora(self.layer) else "frozen"
+
+    @property
+    def has_norms(self):
+        """Whether it holds numbers whose norm is that of the weight: not integers, as quantized."""
+        return self.obstacle not in ("quantized", "no floats")
+
+    @property
+    def value(self):
+        """What the layer computes with: the variable, or with LoRA its sum with the two factors."""
+        if self.name is None or self.obstacle != "lora":
+            return self.variable
+        return getattr(self.layer, self.name)
 
     @property
     def normalizer(self):
@@ -117,16 +138,17 @@ class Weight:
         """
         if self.name is None:
             return []
-        stem = self.name.removesuffix("_kernel")
-        own = [f"{self.name}_{kind}", f"{stem}_{kind}"]
-        if isinstance(self.layer, DEPTHWISE) and self.name == "kernel":
+        name = self.name.removeprefix(QUANTIZED)
+        stem = name.removesuffix("_kernel")
+        own = [f"{name}_{kind}", f"{stem}_{kind}"]
+        if isinstance(self.layer, DEPTHWISE) and name == "kernel":
             own = [f"depthwise_{kind}"]
-        lora = _OF_LORA.fullmatch(self.name)
+        lora = _OF_LORA.fullmatch(name)
         if lora and kind == "regularizer":  # which Keras takes from the weight they stand in for
             own = [f"{lora[1]}_regularizer"]
         found = [(self.layer, a) for a in own if _may_hold(self.layer, a)][:1]
         # Attention holds one setting for its four dense layers.
-        shared = attribute_names(f"{self.name}_{kind}")
+        shared = attribute_names(f"{name}_{kind}")
         return found + [(x, a) for x in self.enclosing[::-1] for a in shared if _may_hold(x, a)]
 
 
@@ -180,7 +202,8 @@ def contents_of(model):
 
     Raises:
         TypeError: If `model` is not a layer.
-        ValueError: If the model is not built, so that its weights do not exist yet.
+        ValueError: If the model is not built, so that its weights do not exist yet, or if they have
+            lost their values in a step of `fit` that failed.
     """
     if not isinstance(model, keras.layers.Layer):
         load = "; `keras.saving.load_model` reads a file" if isinstance(model, _PATHS) else ""
@@ -200,6 +223,13 @@ def contents_of(model):
             f"The model must be built, so that its weights exist; call it on a batch, or "
             f"`model.build(input_shape)`. Received: {first.name} ({type(first).__name__}), "
             "which is not built"
+        )
+    lost = next((v for _, _, v, _ in owners.values() if has_lost_value(v)), None)
+    if lost is not None:
+        raise ValueError(
+            "The weights have no values any more, because a step of `fit` failed, and Keras does "
+            "not put them back under JAX; make the model again, or load its weights. "
+            f"Received: {model.name}, whose {lost.path} has none"
         )
     own = {i: v.path.removeprefix(f"{model.name}/") for i, (_, _, v, _) in owners.items()}
     total = collections.Counter(own.values())
@@ -264,7 +294,14 @@ def _own_variables(layer):
     if quantization_of(layer) is None:
         return own
     others = {id(v) for v in own}
-    return [*own, *(v for v in layer.variables if id(v) not in others and name_of(layer, v))]
+    return [*own, *(v for v in layer.variables if id(v) not in others and _is_weight(layer, v))]
+
+
+def _is_weight(layer, variable):
+    """Whether a variable that is not trained is the weight itself, and no scale or history."""
+    if name_of(layer, variable):
+        return True
+    return any(n.startswith(QUANTIZED) for n, value in vars(layer).items() if value is variable)
 
 
 def _name_in(layer, variable):

@@ -36,6 +36,11 @@ def as_tensor(x, name="Weights"):
     return x
 
 
+def has_floats(x):
+    """Whether a variable or tensor holds floating-point numbers of a dtype that we compute in."""
+    return keras.backend.standardize_dtype(x.dtype) in _FULL + _HALF
+
+
 def lift(x):
     """A tensor, as one of float32 or float64."""
     return ops.cast(x, "float32") if is_half(x) else x

@@ -10,6 +10,7 @@ from keras_norms.config import parameter
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.regularizers.base import Regularizer, loss_of
 from keras_norms.regularizers.lookup import get_one
+from keras_norms.setting import text_of
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -78,7 +79,7 @@ def _per_sample(name, value):
 
 @_registered
 @final
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class BatchMean(ActivityRegularizer):
     """`regularizer(outputs) / batch_size`: an activity penalty, the same under every Keras.
 
@@ -99,6 +100,9 @@ class BatchMean(ActivityRegularizer):
     """
 
     regularizer: Any = parameter(_per_sample)
+
+    def __repr__(self):
+        return f"BatchMean(regularizer={text_of(self.regularizer)})"
 
     @classmethod
     def examples(cls):
