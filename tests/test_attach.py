@@ -10,6 +10,7 @@ from traps import branching
 from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, quietly, unit_norms
 
 import keras_norms as kn
+from keras_norms import warning
 from keras_norms.keras_internals import children_of
 from keras_norms.models import weights
 
@@ -405,3 +406,11 @@ def test_weights_whose_sum_overflows_are_finite():
     with warnings.catch_warnings():
         warnings.simplefilter("error", kn.KerasNormsWarning)
         kn.constrain(model, kn.NonNeg())
+
+
+def test_a_warning_points_into_a_package_whose_name_begins_alike():
+    names = {"__name__": "keras_norms_of_the_user", "warn": warning.warn}
+    exec(compile("def f():\n    warn('x')\n", "user.py", "exec"), names)
+    with pytest.warns(kn.KerasNormsWarning) as seen:
+        names["f"]()
+    assert seen[0].filename == "user.py"

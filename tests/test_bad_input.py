@@ -271,3 +271,9 @@ def test_what_is_no_weight_of_a_layer(name):
 def test_a_layer_that_is_not_built():
     with pytest.raises(ValueError, match=r"must be built.* Received: \w+, which is not built"):
         kn.unit_axes(keras.layers.Dense(2), "kernel")
+
+
+def test_whole_bounds_beyond_int32_are_floats():
+    bounds = kn.Clip(-(2**40), 2**40)
+    assert isinstance(bounds.max_value, float)
+    assert isinstance(kn.Clip(-1, 1).max_value, int)

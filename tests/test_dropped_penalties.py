@@ -214,3 +214,35 @@ def test_a_loop_that_is_run_eagerly():
         return
     assert audit.findings == ()
     assert model.fit(x, y, verbose=0).history["loss"][0] == pytest.approx(audit.loss, rel=1e-5)
+
+
+def test_the_nearest_of_two_wrappers_is_named():
+    dense = L.Dense(3, activity_regularizer=kn.L2(1.0))
+    near = L.TimeDistributed(dense, name="near")
+    model = keras.Sequential([L.Input((2, 2, 4)), L.TimeDistributed(near, name="far")])
+    (finding,) = [f for f in kn.audit(model).findings if f.code == "activity-dropped"]
+    assert "near has the same outputs" in finding.message
+
+
+def test_the_penalty_of_each_call_is_shown():
+    dense = L.Dense(3, activity_regularizer=kn.L2(1.0), kernel_initializer="ones")
+    inputs = L.Input((3,))
+    model = keras.Model(inputs, dense(dense(inputs)))
+    (penalty,) = kn.audit(model, np.ones((1, 3), "float32")).activities.values()
+    assert penalty == 3 * 3**2 + 3 * 9**2
+
+
+def test_the_loss_is_that_of_evaluation_and_not_that_of_a_constraint():
+    class Loud(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return keras.ops.convert_to_tensor(7.0 if training else 1.0)
+
+    inputs = L.Input((2,))
+    model = Loud(inputs, L.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    x, y = np.ones((2, 2), "float32"), np.ones((2, 1), "float32")
+    assert kn.audit(model, x, y).loss == 1.0
+    layer = L.Dense(1, activity_regularizer=kn.MaxNorm(0.1))
+    model = keras.Sequential([L.Input((2,)), layer])
+    model.compile("sgd", "mse")
+    assert kn.audit(model, x, y).loss is None

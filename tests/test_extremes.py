@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 import keras_norms as kn
+from keras_norms.testing import backends
 from keras_norms.testing.backends import gradient
 
 TINY_TO_HUGE = [1e-30, 1e-23, 1e-19, 1.0, 1e19, 1e30, 1e36]
@@ -140,3 +141,21 @@ def test_single_entries_between_two_norms():
     w = np.array([[np.nan, np.inf, -0.25, 0.0, 1.0, -3.0]], "float32")
     wanted = [np.nan, 1.5, -0.5, 0.0, 1.0, -1.5]
     np.testing.assert_array_equal(numbers(kn.MinMaxNorm(0.5, 1.5)(w))[0], wanted)
+
+
+ALL_COMPILERS = backends.compilers()
+
+
+@pytest.mark.parametrize("way", ALL_COMPILERS)
+@pytest.mark.parametrize("bound", [1.0, 3.0, 0.3])
+def test_feasible_groups_stay_in_every_compiler_however_many_there_are(way, bound):
+    """Processors compute several at once, and TensorFlow's graph has another inverse for these."""
+    w = np.random.default_rng(0).standard_normal((4, 67)).astype("float32") * bound / 100
+    constraints = (
+        kn.MaxNorm(bound),
+        kn.MinMaxNorm(0.0, bound, rate=0.5),
+        kn.Chain(kn.Clip(-bound, bound), kn.MaxNorm(bound)),
+    )
+    for constraint in constraints:
+        step = backends.compiled(constraint, one_graph=False, **ALL_COMPILERS[way])
+        np.testing.assert_array_equal(ops.convert_to_numpy(step(ops.convert_to_tensor(w))), w)

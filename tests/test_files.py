@@ -323,3 +323,21 @@ def test_weights_of_one_name_come_back_on_a_model_of_another_name(tmp_path):
     assert (other.first.kernel.constraint, other.second.kernel.constraint) == (
         *(None, kn.MaxNorm(1.0)),
     )
+
+
+@keras.saving.register_keras_serializable("test_files")
+class Filled(keras.constraints.Constraint):
+    def __init__(self, fill=float("nan")):
+        self.fill = fill
+
+    def __call__(self, w):
+        return w
+
+    def get_config(self):
+        return {"fill": self.fill}
+
+
+def test_an_argument_may_be_nan(tmp_path):
+    layer = L.Dense(3, kernel_constraint=Filled(), name="d")
+    model = keras.Sequential([L.Input((4,)), layer], name="m")
+    assert kn.save_settings(model, tmp_path / "settings.json") == ["m/d/kernel"]

@@ -10,6 +10,7 @@ from older_keras import TAKES_NO_FUNCTION, fails_before
 from traps import conv, dense
 
 import keras_norms as kn
+from keras_norms.models.expressions import layer_expression
 
 UNIT = (0, 1, 2)  # of the kernel of a convolution
 
@@ -116,3 +117,22 @@ def test_a_kernel_under_lora_is_found_among_the_variables():
     model.layers[0].enable_lora(2)
     model.layers[0]._kernel.assign(np.full(model.layers[0]._kernel.shape, np.nan))
     paste(model, "not-finite")
+
+
+def test_of_two_layers_of_one_name_each_has_its_own_place():
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = keras.layers.Dense(3, name="x"), keras.layers.Dense(3, name="x")
+
+        def build(self, shape):
+            self.one.build(shape)
+            self.two.build(shape)
+
+        def call(self, x):
+            return self.two(x)
+
+    model = Two()
+    model.build((None, 4))
+    for layer in (model.one, model.two):
+        assert eval(layer_expression(model, layer), {"model": model}) is layer

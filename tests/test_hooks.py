@@ -240,3 +240,11 @@ def test_every_exported_class_is_a_setting_with_examples():
             cls = getattr(module, name)
             assert issubclass(cls, Setting)
             assert all(isinstance(example, cls) for example in cls.examples())
+
+
+def test_a_chain_has_what_its_members_have():
+    chain = kn.Chain(kn.Sparse(0.5), kn.MaxNorm(1.0))
+    assert dict(chain.audit_columns(np.eye(2, dtype="float32"))) == {"zeros": 0.5}
+    chain = kn.Chain(kn.MaxSpectralNorm(1.0), kn.NonNeg(), kn.MaxSpectralNorm(2.0))
+    assert chain.inexactness == 2e-5
+    assert kn.Chain(kn.UnitNorm(), kn.MaxNorm(1.0)).keeps_zero_groups

@@ -350,3 +350,14 @@ def test_what_is_registered_for_a_base_class_reaches_its_subclasses_whenever():
     layer.build((None, 4))
     assert kn.unit_axes(layer, "first") == (1,)
     assert kn.unit_axes(layer, "second") == (0,)
+
+
+def test_the_layout_to_register_has_a_word_for_each_axis():
+    class Odd(keras.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(2, 3, 4), name="w")
+
+    layer = Odd()
+    layer.build((None, 2))
+    with pytest.raises(ValueError, match=r'register_layout\(Odd, w="in in unit"\)'):
+        kn.unit_axes(layer, "w")

@@ -220,3 +220,25 @@ def test_a_weight_without_entries_has_no_norm():
     history = kn.NormHistory(where="none")
     recorded = model.fit(np.ones((2, 4)), np.ones((2, 2)), callbacks=[history], verbose=0).history
     assert np.isnan(recorded["max_norm/m/empty/none"]).all()
+
+
+def test_a_second_run_of_a_loop_of_ones_own_is_added():
+    layer = keras.layers.Dense(3, kernel_constraint=kn.MaxNorm(1.0))
+    model = keras.Sequential([keras.layers.Input((4,)), layer])
+    callbacks = keras.callbacks.CallbackList([kn.NormHistory()], add_history=True, model=model)
+    for _ in range(2):
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(0)
+        callbacks.on_epoch_end(0, {})
+    assert [len(v) for k, v in model.history.history.items() if "/" in k] == [2, 2, 2]
+
+
+def test_a_table_has_no_singular_values():
+    layers = [keras.layers.Embedding(3, 2), keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.layers.Input((4,)), *layers])
+    model.compile("sgd", "mse")
+    norms = kn.NormHistory(where="kernel|embeddings", spectra=True)
+    x, y = np.ones((4, 4), "int32"), np.ones((4, 3), "float32")
+    history = model.fit(x, y, callbacks=[norms], verbose=0).history
+    found = [name for name in history if name.startswith("singular")]
+    assert found == [f"singular_value/{model.layers[2].kernel.path}"]

@@ -284,3 +284,18 @@ def test_the_advice_is_about_the_part_that_needs_it(penalty):
     assert needed_to_load(penalty) == (
         "make Unknown known by `keras.saving.register_keras_serializable`"
     )
+
+
+def test_factors_are_found_where_annotations_are_text():
+    code = """
+from __future__ import annotations
+import dataclasses
+from keras_norms.regularizers import Regularizer
+@dataclasses.dataclass(frozen=True)
+class Own(Regularizer):
+    amount: float = 0.5
+    number: int = 1
+"""
+    names = {}
+    exec(code, names)
+    assert names["Own"]().factors == ("amount",)

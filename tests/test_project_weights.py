@@ -178,3 +178,16 @@ def test_a_model_that_fit_builds():
     assert unit_norms(model.layers[0].kernel).max() <= BOUND + 1e-6
     (largest,) = history.history[f"max_norm/{model.layers[0].kernel.path}"]
     assert largest <= BOUND + 1e-6
+
+
+def test_averages_in_a_multi_optimizer_are_found_and_projected():
+    layer = keras.layers.Dense(3, kernel_constraint=kn.MaxNorm(0.01))
+    model = keras.Sequential([keras.layers.Input((4,)), layer])
+    averaging = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.9)
+    model.compile(keras.optimizers.MultiOptimizer(lambda variable: averaging), "mse")
+    x = np.ones((4, 4), "float32")
+    for _ in range(2):
+        model.train_on_batch(x, x[:, :3])
+    assert "averages" in {finding.code for finding in kn.audit(model).findings}
+    kn.project(model)
+    assert "averages" not in {finding.code for finding in kn.audit(model).findings}

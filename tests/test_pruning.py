@@ -349,3 +349,12 @@ print(float((model.get_layer("hidden").get_weights()[0] == 0).mean()))
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
     )
     assert float(done.stdout.split()[-1]) == pytest.approx(0.9, abs=1e-3)
+
+
+def test_freezing_lists_what_it_leaves_out():
+    layers = [keras.layers.Dense(3), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.layers.Input((4,)), *layers])
+    kn.prune(model, 0.5)
+    model.layers[1].trainable = False
+    changes = kn.freeze_zeros(model)
+    assert [each.path for each in changes.skipped] == [model.layers[1].kernel.path]

@@ -102,3 +102,10 @@ def test_a_class_says_what_a_step_does(constraint, codes):
     model = far_out(constraint, gradient_accumulation_steps=2)
     kn.project(model)
     assert [f.code for f in kn.audit(model).findings if f.code != "not-saved"] == codes
+
+
+def test_single_entries_go_a_part_of_the_way():
+    step = kn.MinMaxNorm(0.0, 1.0, rate=0.5)([[3.0, -5.0, 0.5]])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(step), [[2.0, -3.0, 0.5]])
+    tiny = kn.MinMaxNorm(1e10, 1e12, rate=0.5)([[1e-30, 0.0, np.nan]])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(tiny), [[5e9, 0.0, np.nan]])

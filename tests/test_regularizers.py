@@ -342,3 +342,19 @@ def test_a_batch_of_unknown_size(penalty):
     # Each sample has two outputs of 3, which are the targets.
     assert model.evaluate(Batches(), verbose=0) == pytest.approx(18, rel=1e-6)
     assert model.fit(Batches(), verbose=0).history["loss"][0] == pytest.approx(18, rel=1e-6)
+
+
+def test_a_penalty_that_reaches_0_is_the_same_penalty_of_other_groups():
+    better = kn.SoftOrthogonalRegularizer(0.1, axis=(0, 3)).reaching_zero((1, 2, 3, 2))
+    assert better.axis == (1, 2)
+    better = kn.SoftOrthogonalRegularizer(0.1, "coherence").reaching_zero((2, 5))
+    assert (better.mode, better.axis) == ("coherence", 1)
+
+
+def test_integers_have_the_precision_of_floatx():
+    keras.config.set_floatx("float64")
+    try:
+        penalty = kn.L2(1.0)(np.ones((2, 2), "int32"))
+        assert keras.backend.standardize_dtype(penalty.dtype) == "float64"
+    finally:
+        keras.config.set_floatx("float32")

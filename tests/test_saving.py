@@ -427,3 +427,36 @@ def test_a_layer_alone_is_not_saved():
     with pytest.raises(ValueError, match=r"needs a model.* Received: head, a Dense"):
         kn.audit(layer, saving=True)
     assert kn.audit(layer).findings == ()
+
+
+@keras.saving.register_keras_serializable("test_saving")
+class Unsettable(keras.layers.Layer):
+    """A layer whose config holds no setting, with some weights."""
+
+    def __init__(self, number=1, **kwargs):
+        super().__init__(**kwargs)
+        self.number = number
+
+    def build(self, shape):
+        self.weights_of_it = [
+            self.add_weight(shape=(shape[-1], 3), name=f"w{i}") for i in range(self.number)
+        ]
+
+    def call(self, x):
+        return x @ self.weights_of_it[0]
+
+    def get_config(self):
+        return super().get_config() | {"number": self.number}
+
+
+def test_the_warning_counts_the_weights_that_it_does_not_name():
+    model = keras.Sequential([keras.layers.Input((4,)), Unsettable(5)])
+    with pytest.warns(kn.KerasNormsWarning, match="w2 and 2 more will be lost"):
+        kn.constrain(model, kn.MaxNorm(1.0), where="w", axis="own")
+
+
+def test_two_layers_of_one_config_and_two_shapes_are_both_asked():
+    model = keras.Sequential([keras.layers.Input((4,)), Unsettable(), Unsettable()])
+    with pytest.warns(kn.KerasNormsWarning, match="will be lost"):
+        changes = kn.constrain(model, kn.MaxNorm(1.0), where="w", axis="own")
+    assert [change.saved for change in changes] == [False, False]

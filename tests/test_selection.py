@@ -314,3 +314,27 @@ def test_weights_that_no_attribute_holds_are_constrained_by_path(inner, tmp_path
     kn.save_settings(model, path)
     kn.constrain(model, None, where="")
     assert first in kn.load_settings(model, path)
+
+
+def test_layers_without_weights_are_listed_only_if_they_are_meant():
+    class Both(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.other = L.Dense(3), L.Conv2D(2, 3)
+
+        def build(self, shape):
+            self.dense.build(shape)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Both()
+    model(np.ones((1, 4), "float32"))
+    assert kn.constrain(model, kn.MaxNorm(1.0), where=L.Dense).skipped == ()
+
+
+def test_the_number_of_weights_that_are_not_named():
+    model = keras.Sequential([L.Input((4,)), L.Dense(3), L.Dense(3)])
+    model.trainable = False
+    with pytest.raises(ValueError, match=r"\(and 1 more\): the weight is frozen"):
+        kn.constrain(model, kn.MaxNorm(1.0))

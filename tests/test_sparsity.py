@@ -189,3 +189,14 @@ def test_a_mask_may_be_made_while_a_model_is_traced():
     net.fit(np.ones((8, 4), "float32"), np.ones((8, 3), "float32"), verbose=0)
     assert len(net.weights) == 2
     assert not net.get_weights()[1][~np.tri(4, 3, dtype=bool)].any()
+
+
+def test_a_unit_with_nan_makes_all_nan():
+    w = np.array([[np.nan, 2.0, 3.0, 4.0]], "float32")
+    assert np.isnan(keras.ops.convert_to_numpy(kn.SparseUnits(0.5)(w))).all()
+
+
+def test_entries_below_the_normal_numbers_count_as_equal():
+    tiny = np.array([1e-40, 3e-40, 2e-40, 0.0], "float32")
+    kept = keras.ops.convert_to_numpy(kn.SparseNM(2, 4)(tiny))
+    assert not kept[2:].any()  # the first two are kept, or flushed to 0

@@ -189,3 +189,37 @@ def test_averages_are_handled_before_the_schedule_begins():
 
 def test_a_callback_without_constraints_may_evaluate():
     network().evaluate(*data(), callbacks=[kn.SparsitySchedule(0.5, 0, 0)], verbose=0)
+
+
+def dense_model():
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    return model
+
+
+X, Y = np.ones((4, 4), "float32"), np.ones((4, 3), "float32")
+
+
+class Restores(keras.callbacks.Callback):
+    def on_train_end(self, logs=None):
+        self.model.layers[0].kernel.assign(np.ones((4, 3)))
+
+
+def test_the_warning_names_the_epoch_from_which_the_best_weights_count():
+    callbacks = [Restores(), kn.SparsitySchedule(0.5, 1, 2)]
+    with pytest.warns(kn.KerasNormsWarning, match="`start_from_epoch=2`"):
+        dense_model().fit(X, Y, epochs=3, callbacks=callbacks, verbose=0)
+
+
+def test_the_warning_names_the_epochs_that_are_left():
+    with pytest.warns(kn.KerasNormsWarning, match=r"initial_epoch=3, epochs=5\)"):
+        dense_model().fit(X, Y, epochs=3, callbacks=[kn.SparsitySchedule(0.5, 1, 4)], verbose=0)
+
+
+def test_a_table_that_nobody_named_is_left_out_in_silence():
+    layers = [keras.layers.Embedding(3, 2), keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.layers.Input((4,)), *layers])
+    model.compile("sgd", "mse")
+    schedule = kn.SparsitySchedule(0.5, 0, 0)
+    model.fit(np.ones((4, 4), "int32"), Y, callbacks=[schedule], verbose=0)
+    assert len(schedule.skipped) == 1

@@ -196,3 +196,37 @@ def test_what_is_within_the_bound_hardly_moves_when_little_is_beyond():
     u, values, v = np.linalg.svd(w.astype("float64"), full_matrices=False)
     exact = (u * np.minimum(values, 1)) @ v
     assert np.linalg.norm(mapped(kn.MaxSpectralNorm(1.0), w) - exact, 2) <= 2e-7
+
+
+@pytest.mark.parametrize("shape", [(20000, 1), (20000, 2), (4099, 3), (65536, 2), (20000, 16)])
+@pytest.mark.parametrize("kind", ["equal", "uniform"])
+def test_long_rows_of_positive_entries(shape, kind):
+    """Products of few long rows are sums of many positive terms, and those of one column, too."""
+    w = np.ones(shape, "float32")
+    if kind == "uniform":
+        w = np.random.default_rng(0).uniform(0, 1, shape).astype("float32")
+
+    def singular_values(of):
+        values = keras.ops.convert_to_numpy(of).astype("float64")
+        return values, np.linalg.svd(values, compute_uv=False)
+
+    largest = singular_values(w)[1].max()
+    q, _ = singular_values(kn.Orthogonal()(w))
+    allowed = (4 + np.log2(shape[0])) * 2.0**-23
+    assert np.abs(q.T @ q - np.eye(shape[1])).max() <= allowed
+    again = keras.ops.convert_to_numpy(kn.Orthogonal()(q.astype("float32")))
+    np.testing.assert_array_equal(again, q.astype("float32"))
+    _, scaled = singular_values(kn.MaxSpectralNorm(1.0, mode="scale")(w))
+    assert 1 / 1.002 < scaled.max() <= 1 + allowed
+    _, clipped = singular_values(kn.MaxSpectralNorm(1.0)(w))
+    assert 1 - 2e-5 * largest <= clipped.max() <= 1 + 1e-5 + allowed
+
+
+def test_a_gain_whose_inverse_is_below_the_normal_numbers():
+    w = np.random.default_rng(0).standard_normal((4, 4)).astype("float32")
+    q = kn.Orthogonal(1e38)(w)
+    again = kn.Orthogonal(1e38)(q)
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (again, q)))
+    huge = np.float32(3e38) * np.random.default_rng(0).uniform(0.5, 1, (4, 4)).astype("float32")
+    one, other = (keras.ops.convert_to_numpy(kn.Orthogonal()(x)) for x in (huge, huge * 2.0**-60))
+    np.testing.assert_allclose(one, other, atol=1e-5)

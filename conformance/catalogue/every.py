@@ -187,6 +187,11 @@ def long_sums(subject, requirement, config):
             yield subject.case(requirement, w, title, hunts, config, kind=kind, **more)
 
 
+# So many that processors handle most of them several at once, where TensorFlow's graph has another
+# inverse, and the last ones by one.
+GROUPS = 35
+
+
 def bit_for_bit(subject, requirement, w, title, hunts, config):
     """Weights that come back bit for bit, also in compiled code, which divides in another way."""
     yield subject.case(requirement, w, title, hunts, config, exact=True)

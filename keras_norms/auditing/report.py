@@ -67,7 +67,7 @@ def _as_table(heading, columns, rows):
         table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
+    console.print(table if rows else Text(heading))  # without rows, rich shows no title
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 

@@ -13,9 +13,9 @@ from keras import ops
 
 from keras_norms.numerics.entries import replaced
 from keras_norms.numerics.loops import choose, repeat_while
-from keras_norms.numerics.norms import l2_or_one
+from keras_norms.numerics.norms import in_units_of_peak, l2_or_one
 from keras_norms.numerics.precision import EPS
-from keras_norms.numerics.spectra import gram, spectral_bound
+from keras_norms.numerics.spectra import gram, inner_products, spectral_bound
 from keras_norms.numerics.summation import rounding
 
 # Each polynomial is the best one for the interval that the one before maps to, from singular
@@ -45,7 +45,7 @@ def polar_factor(rows):
     Args:
         rows: A matrix of float32 or float64, not empty.
     """
-    longest = max((0, 1), key=lambda axis: rows.shape[axis])
+    longest = 0 if rows.shape[0] >= rows.shape[1] else 1
     tolerance = rounding(rows, (longest,))
     product = gram(rows)
     error = _off_identity(product)
@@ -86,7 +86,7 @@ def _turned(rows, x, size):
     That of the polar factor is symmetric, and `rows` is the product of the two. Steps from a small
     matrix to an orthogonal one add up rounding of the directions, which no later step mends.
     """
-    product = rows @ ops.transpose(x)
+    product = inner_products(rows, x)
     symmetric = (product + ops.transpose(product)) / 2
     return x + (rows - symmetric @ x) / size
 
@@ -100,10 +100,15 @@ def _grown(rows):
 
 
 def _at_most_one(rows):
-    """The matrix over a number that is not below its largest singular value; zeros stay zero."""
-    peak = ops.amax(ops.abs(rows))
-    x = rows / replaced(peak, peak == 0, 1)
-    return x / ops.sqrt(l2_or_one(gram(x), (0, 1)))
+    """The matrix over a number that is not below its largest singular value; zeros stay zero.
+
+    That number is larger by what the sums in a Gram matrix can be off: the polynomials draw numbers
+    up to 1 to 1, and drive those above it away.
+    """
+    x, _ = in_units_of_peak(rows, (0, 1))
+    eps = EPS[keras.backend.standardize_dtype(rows.dtype)]
+    off = max(rows.shape) * eps / 2
+    return x / (ops.sqrt(l2_or_one(gram(x), (0, 1))) * (1 + off))
 
 
 def _full_rank(rows):

@@ -42,12 +42,13 @@ def onto_l2_ball(w, axes, radius):
     tolerance = rounding(w, axes)
     if power_of_two_near(radius) == 1:
         squares = total(w * w, axes)
-        # A group that is inside gets a norm safely below the radius, and so the divisor 1. Not
+        # A group that is inside gets a norm safely below the radius, and so the factor 2 / 2. Not
         # every compiler divides a number by itself and gets 1: PyTorch takes the inverse of the
-        # divisor, and XLA that of the root.
+        # divisor, and XLA that of the root. TensorFlow's graph makes `reciprocal` of 1 / x, and
+        # that of 1 is less than 1 on many processors; of 2 / x, it makes nothing else.
         low, high = (radius**2 * (1 + sign * tolerance) for sign in (-1, 1))
         norm = root(up_to(squares, high, low))
-        return w * (1 / at_least(norm / radius, 1))
+        return w * (2 / at_least(norm / (radius / 2), 2))
     # The square of such a radius would leave float32, so norms are taken in units of the largest.
     direction, largest = in_units_of_peak(w, axes)
     norm = l2_or_one(direction, axes)
@@ -96,11 +97,13 @@ def onto_shell(w, axes, min_value, max_value, rate=1.0):
         moved = direction * (clip(norm, min_value, max_value) / size)
         inside = (norm >= min_value) & (norm <= max_value)
         return ops.where(inside, w, moved if rate == 1 else (1 - rate) * w + rate * moved)
-    if has_single_entries(w, axes) and rate == 1:
-        inside = onto_box(w, -max_value, max_value)
-        if min_value == 0:
-            return inside
-        return ops.where(ops.abs(w) < min_value, ops.sign(w) * min_value, inside)
+    if has_single_entries(w, axes):
+        moved = onto_box(w, -max_value, max_value)
+        if min_value != 0:
+            moved = ops.where(ops.abs(w) < min_value, ops.sign(w) * min_value, moved)
+        if rate == 1:
+            return moved
+        return ops.where(moved == w, w, (1 - rate) * w + rate * moved)
     norm, is_zero = l2_or_one_and_zeros(w, axes)
     factor = replaced(clip(norm, min_value, max_value) / norm, is_zero, 1)
     if rate != 1:

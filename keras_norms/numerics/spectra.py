@@ -4,11 +4,15 @@ import math
 
 from keras import ops
 
-from keras_norms.numerics.entries import replaced, up_to
+from keras_norms.numerics.entries import positive_part, replaced, up_to
 from keras_norms.numerics.groups import as_rows
 from keras_norms.numerics.loops import repeat_while
-from keras_norms.numerics.norms import l2, l2_or_one
+from keras_norms.numerics.norms import LARGEST_DIVISOR, l2, l2_or_one
+from keras_norms.numerics.summation import total
 
+# Where a product of matrices has few rows and columns, backends add its terms one after another: of
+# 20000 equal ones, the sum is off by 2500 eps. So it is made of sums this short.
+LONGEST_PRODUCT_SUM = 64
 # By default, the spectral bound exceeds the largest singular value by at most this part of it.
 BOUND_EXCESS = 1e-3
 
@@ -20,9 +24,31 @@ def gram(rows):
         rows: A tensor of shape (groups, size).
     """
     groups, size = rows.shape
-    columns = ops.transpose(rows)
-    # `ops.matmul` rounds float64 on PyTorch.
-    return rows @ columns if groups <= size else columns @ rows
+    x = rows if groups <= size else ops.transpose(rows)
+    return inner_products(x, x)
+
+
+def inner_products(x, y):
+    """`x @ y.T`, the products of rows that are longer than there are many of them.
+
+    Args:
+        x: A tensor of shape (few, many).
+        y: A tensor of the same shape.
+    """
+    few, many = x.shape
+    if few > LONGEST_PRODUCT_SUM or many < 2 * LONGEST_PRODUCT_SUM:
+        return x @ ops.transpose(y)  # `ops.matmul` rounds float64 on PyTorch
+    # The sums are no shorter than there are rows, so that all products together are no larger than
+    # the weight.
+    whole = many - many % LONGEST_PRODUCT_SUM
+    shape = (few, whole // LONGEST_PRODUCT_SUM, LONGEST_PRODUCT_SUM)
+    left, right = (ops.reshape(each[:, :whole], shape) for each in (x, y))
+    products = ops.transpose(left, (1, 0, 2)) @ ops.transpose(right, (1, 2, 0))
+    positive = positive_part(products)
+    above, below = (total(each, (0,))[0] for each in (positive, positive - products))
+    if whole == many:
+        return above - below
+    return above - below + x[:, whole:] @ ops.transpose(y[:, whole:])
 
 
 def squarings(order, excess=BOUND_EXCESS):
@@ -40,9 +66,10 @@ def squarings(order, excess=BOUND_EXCESS):
 
 def _scaled_gram(w, axes):
     """The Gram matrix of a weight over its largest entry, and that entry."""
-    rows = as_rows(w, axes)
     # The bound of `t * w` is `t` times that of `w`, so the unit has no part in the slope.
+    rows = as_rows(w, axes)
     peak = ops.stop_gradient(ops.amax(ops.abs(rows)))
+    peak = replaced(peak, peak > LARGEST_DIVISOR, LARGEST_DIVISOR)
     return gram(rows / replaced(peak, peak == 0, 1)), peak
 
 

@@ -4,11 +4,13 @@ import math
 
 from keras import ops
 
+from keras_norms.numerics.entries import replaced
 from keras_norms.numerics.groups import as_rows, from_rows
 from keras_norms.numerics.loops import repeat_while
+from keras_norms.numerics.norms import LARGEST_DIVISOR
 from keras_norms.numerics.polar import polar_factor, sign
 from keras_norms.numerics.projections import onto_l2_ball
-from keras_norms.numerics.spectra import spectral_bound
+from keras_norms.numerics.spectra import inner_products, spectral_bound
 from keras_norms.numerics.summation import rounding
 
 # What a projection promises: singular values above their bound by no more than this part of it.
@@ -92,7 +94,7 @@ def _clipped(rows, bound):
     if rows.shape[0] > rows.shape[1]:
         return ops.transpose(_clipped(ops.transpose(rows), bound))
     factor = sign(rows)
-    symmetric = rows @ ops.transpose(factor)
+    symmetric = inner_products(rows, factor)
     identity = ops.eye(rows.shape[0], dtype=rows.dtype)
     beyond = (symmetric + ops.transpose(symmetric)) / 2 - bound * identity
     projector = (identity + sign(beyond)) / 2
@@ -110,8 +112,11 @@ def onto_orthonormal(w, axes, length):
         axes: The axes inside a group.
         length: A positive Python number.
     """
+    if length > LARGEST_DIVISOR:
+        return onto_orthonormal(w / 16, axes, length / 16) * 16
     rows = as_rows(w, axes)
     largest = ops.amax(ops.abs(rows))
+    largest = replaced(largest, largest > LARGEST_DIVISOR, LARGEST_DIVISOR)
     # The polar factor does not depend on a scale, and a huge weight over a tiny length is infinite,
     # as a tiny one over a huge length is zero.
     is_far = (largest / 2.0**90 > length) | ((largest < length / 2.0**90) & (largest > 0))

@@ -61,6 +61,12 @@ def compiled(function, one_graph=True, xla=True):
     raise ValueError(f"Unknown backend. Received: {backend!r}")
 
 
+def compilers():
+    """The arguments of `compiled` for every compiler of this backend, by what they make."""
+    graph = {"as a graph": {"xla": False}} if keras.backend.backend() == "tensorflow" else {}
+    return {"compiled": {}} | graph
+
+
 def repeated(function):
     """`function` of one tensor, fit to be called thousands of times.
 

@@ -11,6 +11,7 @@ from conformance.catalogue.every import (
     EPSILON,
     EVERY_AXIS,
     FILTERS,
+    GROUPS,
     IN_FLOAT16,
     KERAS_DEFAULT,
     PER_FILTER,
@@ -213,7 +214,7 @@ def extreme_bounds():
     for bound in (1.3, 5.7, 2.9, 1.7, 3.7):
         title = f"feasible weights under a bound of {bound} come back bit for bit"
         hunts = f"a factor that is not exactly 1 under {bound}"
-        w = numbers(f"rounded {bound}", (3, 4), scale=0.25)
+        w = numbers(f"rounded {bound}", (3, GROUPS), scale=0.25)
         yield from bit_for_bit(MAX_NORM, "KN-MAXNORM-004", w, title, hunts, {"max_value": bound})
 
 

@@ -10,6 +10,7 @@ from conformance.catalogue.every import (
     EPSILON,
     EVERY_AXIS,
     FILTERS,
+    GROUPS,
     IN_FLOAT16,
     KERAS_DEFAULT,
     PER_FILTER,
@@ -152,7 +153,7 @@ def min_max_norm():
         )
     for low, high, rate in ((0.3, 1.7, 1.0), (0.3, 2.9, 0.3), (0.7, 3.7, 0.7)):
         config = {"min_value": low, "max_value": high, "rate": rate}
-        w = equal((4, 3), mpf(9018) / 16384)  # a norm of 1.1
+        w = equal((4, GROUPS), mpf(9018) / 16384)  # a norm of 1.1
         title = f"feasible weights between {low} and {high}, rate {rate}, come back bit for bit"
         hunts = f"a factor that is not exactly 1 between {low} and {high}"
         yield from bit_for_bit(MIN_MAX_NORM, "KN-MINMAXNORM-002", w, title, hunts, config)
