@@ -41,7 +41,8 @@ class MaxNorm(Constraint):
     A group within the bound does not change. What becomes of a group beyond it depends on `ord`:
     - 2, the Euclidean norm: the group is scaled, `w * max_value / max(norm, max_value)`. The result
       is finite and within the bound for every finite weight. With a bound between 7.1e-15 and
-      2.8e14, a group of norm above 1.8e19, whose square overflows float32, becomes zero.
+      2.8e14, a group of norm above 1.8e19, whose square overflows float32, becomes zero; a single
+      entry is clipped, whatever its size.
     - 1, the sum of absolute values: each of them is lowered by one number, theta, and small entries
       become zero: `sign(w) * max(abs(w) - theta, 0)`. This is not a scaling. In compiled code on
       JAX, it has no gradient.
@@ -114,7 +115,7 @@ class UnitNorm(Constraint):
     A zero group stays zero, because every direction is equally near; its `excess` is 1. The map is
     exact for norms from `1e-15 * sqrt(n)` to 1e18 in float32, in groups of n entries. A group whose
     squares underflow counts as zero, and one of norm above 1.8e19, whose square overflows, becomes
-    zero.
+    zero. A single entry becomes its sign, whatever its size.
 
     Args:
         axis: The axes inside a group: an integer, a tuple of integers, or None for the whole
@@ -162,7 +163,7 @@ class MinMaxNorm(Constraint):
     A zero group stays zero; its `excess` is `min_value`. With bounds between 7.1e-15 and 2.8e14,
     norms from `1e-15 * sqrt(n)` to 1e18 are exact in float32, in groups of n entries: a group whose
     squares underflow counts as zero, and one of norm above 1.8e19, whose square overflows, becomes
-    zero.
+    zero. Single entries are exact, whatever their size.
 
     Args:
         min_value: The smallest norm, not negative.

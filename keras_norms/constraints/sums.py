@@ -60,7 +60,8 @@ class ZeroMean(Constraint):
 
     Under weight centering, a unit does not react to what is added to all of its inputs. The
     Euclidean norm of the error of a group is at most `(4 + log2(n)) * eps` times the norm of the
-    result. A group whose mean is 0 up to rounding does not change. `Chain(ZeroMean(), MaxNorm(c))`
+    result, for entries of at least `2e-38 * n` in groups of n; smaller ones may stay as they are.
+    A group whose mean is 0 up to rounding does not change. `Chain(ZeroMean(), MaxNorm(c))`
     is the nearest point of both sets, and in this order only.
 
     Args:

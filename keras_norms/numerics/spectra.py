@@ -17,38 +17,41 @@ LONGEST_PRODUCT_SUM = 64
 BOUND_EXCESS = 1e-3
 
 
-def gram(rows):
+def gram(rows, longest=LONGEST_PRODUCT_SUM):
     """The smaller of `rows @ rows.T` and `rows.T @ rows`, which share their nonzero eigenvalues.
 
     Args:
         rows: A tensor of shape (groups, size).
+        longest: As for `inner_products`.
     """
     groups, size = rows.shape
     x = rows if groups <= size else ops.transpose(rows)
-    return inner_products(x, x)
+    return inner_products(x, x, longest)
 
 
-def inner_products(x, y):
+def inner_products(x, y, longest=LONGEST_PRODUCT_SUM):
     """`x @ y.T`, the products of rows that are longer than there are many of them.
 
     Args:
         x: A tensor of shape (few, many).
         y: A tensor of the same shape.
+        longest: How many terms the backend adds one after another, at most about twice as many.
     """
     few, many = x.shape
-    if few > LONGEST_PRODUCT_SUM or many < 2 * LONGEST_PRODUCT_SUM:
+    if few > LONGEST_PRODUCT_SUM or many < 2 * longest:
         return x @ ops.transpose(y)  # `ops.matmul` rounds float64 on PyTorch
     # The sums are no shorter than there are rows, so that all products together are no larger than
     # the weight.
-    whole = many - many % LONGEST_PRODUCT_SUM
-    shape = (few, whole // LONGEST_PRODUCT_SUM, LONGEST_PRODUCT_SUM)
-    left, right = (ops.reshape(each[:, :whole], shape) for each in (x, y))
+    whole = many - many % longest
+    left, right = (ops.reshape(each[:, :whole], (few, -1, longest)) for each in (x, y))
     products = ops.transpose(left, (1, 0, 2)) @ ops.transpose(right, (1, 2, 0))
-    positive = positive_part(products)
-    above, below = (total(each, (0,))[0] for each in (positive, positive - products))
-    if whole == many:
-        return above - below
-    return above - below + x[:, whole:] @ ops.transpose(y[:, whole:])
+    if hasattr(products, "sum"):  # as in `total`
+        result = products.sum(axis=0)
+    else:
+        positive = positive_part(products)
+        above, below = (total(each, (0,))[0] for each in (positive, positive - products))
+        result = above - below
+    return result if whole == many else result + x[:, whole:] @ ops.transpose(y[:, whole:])
 
 
 def squarings(order, excess=BOUND_EXCESS):
