@@ -230,3 +230,12 @@ def test_a_gain_whose_inverse_is_below_the_normal_numbers():
     huge = np.float32(3e38) * np.random.default_rng(0).uniform(0.5, 1, (4, 4)).astype("float32")
     one, other = (keras.ops.convert_to_numpy(kn.Orthogonal()(x)) for x in (huge, huge * 2.0**-60))
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_direction_that_is_spread_over_all_entries_is_found():
+    """Its error in each entry of the Gram matrix is small from the start."""
+    waves = mapped(kn.Orthogonal(), np.zeros((64, 64))).astype("float32")
+    waves[0] = 0
+    got = mapped(kn.Orthogonal(), waves).astype("float64")
+    assert np.abs(got.T @ got - np.eye(64)).max() <= (4 + np.log2(64)) * 2.0**-23
+    assert np.array_equal(mapped(kn.Orthogonal(), got), got.astype("float32"))

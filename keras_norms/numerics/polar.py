@@ -33,6 +33,8 @@ _GROWING = (
 _CLOSING = (15 / 8, -5 / 4, 3 / 8)
 # What grows on the way to 1 need not be exact: sums of up to twice so many terms do, in less time.
 _ROUGH = 1024
+# Below it, an error e becomes about e**3 in each step.
+_SMALL_ERROR = 0.1
 # Singular values of eps * s_max, which rounding makes of zeros, are 1 after 20 in float32.
 _MOST_STEPS = 80
 
@@ -57,13 +59,23 @@ def polar_factor(rows):
         is_near, lambda: (rows, product), lambda: _with_gram(sign(_full_rank(rows)))
     )
 
-    def unfinished(x, product):
-        return ops.amax(ops.abs(_off_identity(product))) > tolerance
+    def largest_error(product):
+        return ops.amax(ops.abs(_off_identity(product)))
 
-    def closer(x, product):
-        return _with_gram(_polynomial(x, product, _CLOSING))
+    def unfinished(x, product, last):
+        # What is left is rounding, of which the product has some, too: half of it leaves room. An
+        # error that no longer shrinks never will.
+        error = largest_error(product)
+        is_far = ops.sum(ops.square(_off_identity(product))) > _SMALL_ERROR**2
+        return (error > tolerance / 2) & (is_far | (error < last / 2))
 
-    return repeat_while(unfinished, closer, (start, product), _MOST_STEPS)[0]
+    def closer(x, product, last):
+        return *_with_gram(_polynomial(x, product, _CLOSING)), largest_error(product)
+
+    error = largest_error(product)
+    is_kept = is_near & (error <= tolerance)  # within rounding, no step is due
+    last = replaced(error, ~is_kept, math.inf)
+    return repeat_while(unfinished, closer, (start, product, last), _MOST_STEPS)[0]
 
 
 def sign(rows):
