@@ -228,7 +228,7 @@ def contents_of(model):
     if lost is not None:
         raise ValueError(
             "The weights have no values any more, because a step of `fit` failed, and Keras does "
-            "not put them back under JAX; make the model again, or load its weights. "
+            "not put them back under JAX; make the model anew, and load its weights there. "
             f"Received: {model.name}, whose {lost.path} has none"
         )
     own = {i: v.path.removeprefix(f"{model.name}/") for i, (_, _, v, _) in owners.items()}
