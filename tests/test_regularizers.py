@@ -351,6 +351,7 @@ def test_a_penalty_that_reaches_0_is_the_same_penalty_of_other_groups():
     assert (better.mode, better.axis) == ("coherence", 1)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 by default")
 def test_integers_have_the_precision_of_floatx():
     keras.config.set_floatx("float64")
     try:
