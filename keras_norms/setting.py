@@ -119,19 +119,17 @@ class Setting(Configured):
         return {}
 
 
-def text_of(member: Any) -> str:
-    """How a member reads. Those of Keras, and functions, would show where they are in memory."""
-    name = getattr(member, "__name__", type(member).__name__)
-    if hasattr(member, "__name__"):
-        return name
-    if type(member).__repr__ is not object.__repr__:
-        return repr(member)
-    if not is_from_keras(member):
+def text_of(setting: Any) -> str:
+    """How any setting reads. Those of Keras, and functions, would show where they are in memory."""
+    name = getattr(setting, "__name__", type(setting).__name__)
+    if setting is None or isinstance(setting, Setting):
+        return name if type(setting).__repr__ is object.__repr__ else repr(setting)
+    if isinstance(setting, type) or not is_from_keras(setting):
         return name
     # Keras holds factors in float32: 6 digits are those that the user gave.
     values = {
         key: f"{value:g}" if isinstance(value, float) else repr(value)
-        for key, value in member.get_config().items()
+        for key, value in setting.get_config().items()
     }
     return f"{name}({', '.join(f'{key}={value}' for key, value in values.items())})"
 

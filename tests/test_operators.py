@@ -173,5 +173,6 @@ def test_with_lora_both_norms_are_of_the_kernel_that_the_layer_uses():
     (report,) = [each for each in kn.audit(model, spectra=True).weights if "lora" not in each.path]
     matrix = keras.ops.convert_to_numpy(layer.kernel).reshape(-1, 4)
     largest = np.linalg.norm(matrix.astype("float64"), 2)
-    assert report.columns["largest singular value"] == pytest.approx(largest, rel=2e-3)
-    assert largest / 1.001 < report.columns["operator norm"] < 3 * largest * 1.001
+    assert largest * (1 - 1e-6) <= report.columns["largest singular value"] <= 1.001 * largest
+    # A window of 3 by 3 entries: at most the root of 9 times as large, and a bound 0.1 % above it.
+    assert largest / 3 <= report.columns["operator norm"] <= 3 * 1.001 * largest

@@ -217,9 +217,9 @@ def test_long_rows_of_positive_entries(shape, kind):
     again = keras.ops.convert_to_numpy(kn.Orthogonal()(q.astype("float32")))
     np.testing.assert_array_equal(again, q.astype("float32"))
     _, scaled = singular_values(kn.MaxSpectralNorm(1.0, mode="scale")(w))
-    assert 1 / 1.002 < scaled.max() <= 1 + allowed
+    assert 1 / 1.001 - allowed <= scaled.max() <= 1 + allowed
     _, clipped = singular_values(kn.MaxSpectralNorm(1.0)(w))
-    assert 1 - 2e-5 * largest <= clipped.max() <= 1 + 1e-5 + allowed
+    assert 1 - 1e-5 * largest - allowed <= clipped.max() <= 1 + 1e-5 + allowed
 
 
 def test_a_gain_whose_inverse_is_below_the_normal_numbers():

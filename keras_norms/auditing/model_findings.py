@@ -44,9 +44,7 @@ def dropped_activity_penalty(contents):
         wrapper = next((x for x in enclosing[::-1] if _runs_step_by_step(x, contents.model)), None)
         again = next((x for x in enclosing[::-1] if traces_alone(x)), None)
         if wrapper is not None:
-            yield Finding(
-                "activity-dropped",
-                "error",
+            yield _dropped(
                 paths[id(layer)],
                 f"{type(wrapper).__name__} runs this layer step by step, and `fit` "
                 f"{'fails at' if isinstance(wrapper, layers.RNN) else 'loses'} its penalty; if "
@@ -54,9 +52,7 @@ def dropped_activity_penalty(contents):
                 _move_penalty(contents.model, layer, wrapper),
             )
         elif again is not None:
-            yield Finding(
-                "activity-dropped",
-                "error",
+            yield _dropped(
                 paths[id(layer)],
                 f"{again.name} is computed again in the backward pass (RematScope), and `fit` "
                 f"fails at a penalty inside; if {again.name} has the same outputs, Keras counts a "
@@ -64,24 +60,24 @@ def dropped_activity_penalty(contents):
                 _move_penalty(contents.model, layer, again),
             )
         elif layer is contents.model and HAS_STATELESS_TRAINER:
-            yield Finding(
-                "activity-dropped",
-                "error",
+            yield _dropped(
                 paths[id(layer)],
                 "`fit` loses the penalty of the outermost model here; if another model encloses "
                 "this one, and you compile that, it counts",
                 _enclose(layer),
             )
         elif shared is not None:
-            yield Finding(
-                "activity-dropped",
-                "error",
+            yield _dropped(
                 paths[id(layer)],
                 f"the model calls {shared.name} {calls[id(shared)]} times, and `fit` counts the "
                 "penalty of the last call only here; if another model encloses this one, and you "
                 "compile that, all count",
                 "model = keras.Model(model.input, model(model.input))",
             )
+
+
+def _dropped(path, message, fix):
+    return Finding("activity-dropped", "error", path, message, fix)
 
 
 def _runs_step_by_step(layer, model):
@@ -104,9 +100,7 @@ def leaked_activity_penalty(contents, leaked):
     for layer, enclosing in contents.layers:
         path = paths[id(layer)]
         if path in leaked:
-            yield Finding(
-                "activity-dropped",
-                "error",
+            yield _dropped(
                 path,
                 f"{enclosing[-1].name if enclosing else layer.name} calls this layer in a "
                 "scope that is traced alone, as in `ops.cond`, and `fit` fails at its penalty",

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_norms.constraints import Chain, Constraint
+from keras_norms.constraints import Chain
 from keras_norms.constraints.lookup import CLASSES as CONSTRAINTS
 from keras_norms.keras_internals import is_from_keras
-from keras_norms.regularizers import Regularizer
 from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
+from keras_norms.setting import text_of
 
 
 def drop_in_of(setting):
@@ -72,11 +72,7 @@ def is_exported(setting):
 
 def title(setting):
     """How a setting reads in a message."""
-    setting = drop_in_of(setting)
-    has_text = type(setting).__repr__ is not object.__repr__
-    if setting is None or (isinstance(setting, (Constraint, Regularizer)) and has_text):
-        return repr(setting)
-    return getattr(setting, "__name__", type(setting).__name__)
+    return text_of(drop_in_of(setting))
 
 
 def expression(setting, with_axis=True):
