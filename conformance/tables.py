@@ -117,7 +117,8 @@ def proof(ours):
     ]
     controls = max(len(report["controls"]) for report in ours.values())
     return (
-        f"Golden cases are inputs whose exact result is known. Of these pass {', '.join(passed)}. "
+        "Golden cases are inputs whose exact result is known. "
+        f"Cases that pass: {', '.join(passed)}. "
         "The others fail because of a mistake in Keras or in a backend, and are listed. The suite "
         f"was also run on {controls} deliberate mistakes, in classes and in the suite itself, and "
         "caught each of them.\n"

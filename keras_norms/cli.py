@@ -35,7 +35,10 @@ def main(arguments=None):
         return _refused(problem)
     for package, extra in options.needs(options).items():
         if not startup.is_installed(package):
-            return _refused(f'{package} is not installed: pip install "keras-norms[{extra}]"')
+            return _refused(
+                f'{package} is not installed: pip install "keras-norms[{extra}]", '
+                f'or ".[{extra}]" in a clone of the repository'
+            )
     try:
         code = options.run(options)
         sys.stdout.flush()

@@ -5,6 +5,8 @@ import re
 
 import keras
 
+from keras_norms.keras_internals import is_from_keras
+
 
 def by_name(*classes):
     """The classes under their CamelCase and snake_case names, as Keras looks them up."""
@@ -74,6 +76,18 @@ def find_setting(identifier, classes, kind):
     raise TypeError(
         f"A {kind} is None, a name, a config dict, a class or a callable{hint}. Received: {given!r}"
     )
+
+
+def drop_in(setting, classes):
+    """Our object in place of one of Keras, with the same arguments; any other setting as it is.
+
+    Raises:
+        TypeError, ValueError: If ours refuses the arguments that Keras accepted.
+    """
+    cls = classes.get(type(setting).__name__)
+    if cls is None or not is_from_keras(setting):
+        return setting
+    return cls.from_config(setting.get_config())
 
 
 def _made(cls, given):

@@ -79,10 +79,11 @@ def test_where_and_field():
     assert first.kernel.regularizer == kn.L1L2(0.1, 0.5)
 
 
-def test_the_factor_of_a_mean_over_the_batch_is_that_of_what_it_divides():
+@pytest.mark.parametrize("divided", [kn.L2(0.1), keras.regularizers.L2(0.1)])
+def test_the_factor_of_a_mean_over_the_batch_is_that_of_what_it_divides(divided):
     model = model_with(keras.optimizers.SGD(0.0))
     layer = model.layers[1]
-    layer.activity_regularizer = kn.BatchMean(kn.L2(0.1))
+    layer.activity_regularizer = kn.BatchMean(divided)
     schedule = kn.FactorSchedule(lambda epoch: 0.5, where=f"{layer.path}/activity")
     fit(model, callbacks=[schedule])
     assert layer.activity_regularizer == kn.BatchMean(kn.L2(0.5))

@@ -38,7 +38,7 @@ def test_the_matrix_and_the_badge_stand_for_all_cases():
     assert badge["message"] == ", ".join(f"{backend} {passed}" for backend, (passed, _) in counts)
     assert badge["color"] == "brightgreen"
     on_each = ", ".join(f"{passed} of {run} on {backend}" for backend, (passed, run) in counts)
-    assert f"Of these pass {on_each}. " in README
+    assert f"Cases that pass: {on_each}. " in README
 
 
 def test_the_listed_failures_of_keras_are_cases():
@@ -120,7 +120,7 @@ def test_every_link_leads_somewhere(page):
 
 def test_the_readme_shows_what_the_demo_printed():
     printed = (ROOT / "examples" / "output" / "jax" / "demo.txt").read_text("utf-8").splitlines()
-    block = README.split("The picture and this table")[1].split("```")[1].strip("\n")
+    block = README.split("The picture and the table")[1].split("```")[1].strip("\n")
     assert block.splitlines() == [line.rstrip() for line in printed[: len(block.splitlines())]]
 
 

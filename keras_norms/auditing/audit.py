@@ -122,7 +122,7 @@ class Audit:
     def plot(self) -> Any:
         """The norms of the units of each weight, against the bounds of its constraint.
 
-        Needs matplotlib, else it raises a `ModuleNotFoundError`: `pip install "keras-norms[plot]"`.
+        Needs matplotlib, else it raises a `ModuleNotFoundError`: `pip install matplotlib`.
 
         Returns:
             A `matplotlib.figure.Figure`, which notebooks show; `.savefig(file)` writes it.

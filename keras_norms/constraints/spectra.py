@@ -42,7 +42,8 @@ class _Spectral(Constraint):
 class MaxSpectralNorm(_Spectral):
     """Groups that, as the rows of a matrix, have singular values of at most `max_value`.
 
-    The largest singular value bounds how much a layer stretches any input: its Lipschitz constant.
+    The largest singular value bounds how much a Dense layer stretches any input: its Lipschitz
+    constant.
     - "clip", the nearest point: singular values above `max_value` become `max_value`, the others
       stay. The result exceeds the bound by at most 1e-5 of it, and is within 1e-5 of the largest
       singular value of the weight from the nearest point. A weight within 1e-5 of the bound does
@@ -59,7 +60,8 @@ class MaxSpectralNorm(_Spectral):
     float16 and bfloat16, singular values may exceed the bound by the rounding of entries.
 
     A convolution with this kernel, as an operator on images, has a norm of at most the square root
-    of the window's size times `max_value`; `conv_spectral_bound` gives a tighter number.
+    of the window's size times `max_value`, and mostly far less; `conv_spectral_bound` bounds it
+    directly.
 
     Args:
         max_value: The largest singular value, positive.

@@ -36,7 +36,8 @@ def constrain(
     this one use the new constraint, too. A constraint that a weight has already is replaced.
 
     Weights that cannot have the constraint stay as they are, and the result lists them: those that
-    Keras does not train, biases if the constraint has groups, and weights of layers whose layout
+    Keras does not train or constrain, weights that are not floating-point numbers, kernels in a
+    `SpectralNormalization`, biases if the constraint has groups, and weights of layers whose layout
     is not known. No layout is guessed; `keras_norms.register_layout` says what it is.
 
     Args:

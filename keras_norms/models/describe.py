@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 
 from keras_norms.constraints import Chain
 from keras_norms.constraints.lookup import CLASSES as CONSTRAINTS
-from keras_norms.keras_internals import is_from_keras
+from keras_norms.identifiers import drop_in
 from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
 from keras_norms.setting import text_of
 
@@ -30,11 +29,7 @@ def checked_drop_in_of(setting):
     Raises:
         TypeError, ValueError: If ours refuses the arguments that Keras accepted.
     """
-    name = type(setting).__name__
-    cls: Any = CONSTRAINTS.get(name) or REGULARIZERS.get(name)
-    if cls is None or not is_from_keras(setting):
-        return setting
-    return cls.from_config(setting.get_config())
+    return drop_in(drop_in(setting, CONSTRAINTS), REGULARIZERS)
 
 
 def members_of(constraint):

@@ -7,9 +7,10 @@ import keras
 from keras import ops
 
 from keras_norms.config import parameter
+from keras_norms.identifiers import drop_in
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.regularizers.base import Regularizer, loss_of
-from keras_norms.regularizers.lookup import get_one
+from keras_norms.regularizers.lookup import CLASSES, get_one
 from keras_norms.setting import text_of
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
@@ -121,11 +122,15 @@ class BatchMean(ActivityRegularizer):
     @property
     def factors(self):
         """Those of the regularizer whose penalty is divided."""
-        return getattr(self.regularizer, "factors", ())
+        return getattr(self._ours, "factors", ())
 
     def with_factor(self, name, value):
         """The same with another factor of the regularizer whose penalty is divided."""
-        return BatchMean(self.regularizer.with_factor(name, value))
+        return BatchMean(self._ours.with_factor(name, value))
+
+    @property
+    def _ours(self):
+        return drop_in(self.regularizer, CLASSES)  # those of Keras have no `with_factor`
 
     def compute_penalty(self, x):
         """The penalty of all outputs, divided by the batch size."""
