@@ -139,8 +139,8 @@ class Orthogonal(_Spectral):
     weight that is as near to it already does not change. Up to a condition number of 1e4, the
     result is within `1e-5 + 1e-6 * condition` times `gain` of the nearest point. Of a weight
     without full rank, each orthogonal completion is as near as any other; this one takes the
-    missing directions from a cosine transform. In code that XLA compiles, on JAX or TensorFlow, it
-    has no gradient.
+    missing directions from cosines of every frequency. In code that XLA compiles, on JAX or
+    TensorFlow, it has no gradient.
 
     After a training step, 2 or 3 iterations of 3 matrix products each are enough. A weight that is
     far from orthogonal takes 11 to 20 of them.

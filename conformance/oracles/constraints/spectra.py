@@ -7,6 +7,7 @@ from conformance.oracles.matrices import (
     rows_of,
     singular_values,
     trace_bound,
+    transposed,
     with_rows,
     with_singular_values,
 )
@@ -34,28 +35,26 @@ def largest_singular_value(w, axis=0):
 
 
 def orthogonal(w, gain=1.0, axis=0):
-    """All singular values become the gain; zeros become rows, or columns, of the DCT-II."""
+    """All singular values become the gain; zeros count as cosines of every frequency."""
     rows = rows_of(w, axis)
     if not w.entries:
         return w
     if not any(w.entries):
         waves = cosines(*sorted((len(rows), len(rows[0]))))
-        rows = waves if len(rows) <= len(rows[0]) else list(zip(*waves, strict=True))
-        return with_rows(w, axis, [[mpf(gain) * x for x in row] for row in rows])
+        rows = waves if len(rows) <= len(rows[0]) else transposed(waves)
     if singular_values(rows)[-1] < mpf(2) ** -150:
         raise ValueError("No completion of a matrix without full rank is nearest")
     return with_rows(w, axis, with_singular_values(rows, lambda _: mpf(gain)))
 
 
 def cosines(few, many):
-    """Orthonormal rows: sqrt(2 / n) cos(pi k (2 j + 1) / (2 n)), and sqrt(1 / n) for k = 0."""
-    return [
-        [
-            mp.sqrt(mpf(1 + (k > 0)) / many) * mp.cos(mp.pi * k * (2 * j + 1) / (2 * many))
-            for j in range(many)
-        ]
-        for k in range(few)
-    ]
+    """Rows sqrt(2 / n) cos(pi k (2 j + 1) / (2 n) + 0.3), and sqrt(1 / n) cos(0.3) for k = 0."""
+
+    def entry(k, j):
+        wave = mp.cos(mp.pi * k * (2 * j + 1) / (2 * many) + mpf("0.3"))
+        return mp.sqrt(mpf(1 + (k > 0)) / many) * wave
+
+    return [[entry(k, j) for j in range(many)] for k in range(few)]
 
 
 def condition(w, axis=0):
