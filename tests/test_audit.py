@@ -71,6 +71,20 @@ def test_a_weight_is_looked_at_in_parts(monkeypatch):
         assert part.excess == pytest.approx(whole.excess, rel=1e-6)
 
 
+def test_a_loss_that_is_not_finite_though_all_weights_and_penalties_are():
+    model = BUILDERS["sequential"]()
+    kn.regularize(model, kn.L2(0.5), where=lambda layer, v: v is model.layers[0].kernel)
+    model.compile("sgd", "mse")
+    x, y = batch(model)
+    y[0, 0] = np.inf
+    report = kn.audit(model, x, y)
+    (finding,) = report.errors
+    assert (finding.code, finding.path) == ("not-finite", model.name)
+    assert finding.message.startswith("the loss on this batch is inf, although all weights")
+    assert report.share(report.weights[0].penalty) is None
+    assert not kn.audit(model, x).errors
+
+
 def test_penalties_and_their_shares():
     model = BUILDERS["sequential"]()
     kn.regularize(model, kn.L2(0.5), where=lambda layer, v: v is model.layers[0].kernel)

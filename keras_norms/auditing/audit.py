@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from keras_norms.auditing.model_findings import (
     MODEL_CHECKS,
     leaked_activity_penalty,
     not_finite_activities,
+    not_finite_loss,
     not_saved,
 )
 from keras_norms.auditing.weight_findings import (
@@ -95,8 +97,10 @@ class Audit:
         return tuple(f for f in self.findings if f.severity == "error")
 
     def share(self, penalty: float | None) -> float | None:
-        """The share of a penalty in the loss; None if either is not known."""
-        return penalty / self.loss if self.loss and penalty is not None else None
+        """The share of a penalty in the loss; None if either is unknown, or the loss not finite."""
+        if penalty is None or not self.loss or not math.isfinite(self.loss):
+            return None
+        return penalty / self.loss
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold: everything but the norm of each single unit.
@@ -199,7 +203,7 @@ def audit(
             reports.append(one)
     activities, loss, leaked = ({}, None, []) if x is None else _on_data(contents, x, y)
     if not any(finding.code == "not-finite" for finding in found):  # else that is why
-        found += not_finite_activities(contents, activities)
+        found += [*not_finite_activities(contents, activities)] or not_finite_loss(contents, loss)
     of_model = [*_findings_of_model(contents, saving)]
     known = {finding.path for finding in of_model if finding.code == "activity-dropped"}
     found += leaked_activity_penalty(contents, set(leaked) - known)

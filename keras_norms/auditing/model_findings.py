@@ -157,6 +157,19 @@ def not_finite_activities(contents, activities):
         )
 
 
+def not_finite_loss(contents, loss):
+    """The loss on a batch is NaN or infinite, although all weights and penalties are finite."""
+    if loss is None or math.isfinite(loss):
+        return
+    yield Finding(
+        "not-finite",
+        "error",
+        contents.model.name,
+        f"the loss on this batch is {loss:g}, although all weights and penalties are finite",
+        "# look for NaN, infinity and huge numbers in `x`, `y` and `model(x)`",
+    )
+
+
 def averages(contents):
     """A moving average is outside the set, because Keras takes it before the constraint."""
     optimizer = getattr(contents.model, "optimizer", None)
