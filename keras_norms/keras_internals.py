@@ -62,8 +62,8 @@ def trainable_variables_of(layer):
     return [v for v in found if not getattr(v, "overwrite_with_gradient", False)]
 
 
-def activity_losses_of(layer):
-    """The penalties of a layer's own outputs, from its last call.
+def own_losses_of(layer):
+    """The penalties of a layer's own outputs, and what its own `add_loss` added, in a last call.
 
     The public `losses` mixes them with the penalties of weights and of enclosed layers. Without
     this, `audit` could not say which layer has which penalty.
@@ -188,12 +188,13 @@ def averages_in(optimizer):
     """Pairs of a variable and its moving average; none without `use_ema=True`.
 
     No public name leads to the averages. Without this, `project` and `ProjectWeights` could not
-    put them into their sets.
+    put them into their sets. The scales of "float8" have none.
     """
     for each in optimizers_in(optimizer):
         averages = getattr(each, "_model_variables_moving_average", None)
         if averages:
-            yield from zip(each._trainable_variables, averages, strict=True)
+            pairs = zip(each._trainable_variables, averages, strict=True)
+            yield from (pair for pair in pairs if pair[1] is not None)
 
 
 def aside(function):
@@ -201,11 +202,17 @@ def aside(function):
 
     Keras numbers names, and holds its scopes, for each thread by itself. In a stateless scope,
     variables get a shape and no value. Random numbers are put back. Without this, a layer that is
-    made to be looked at would change the names and the first weights of the next one.
+    made to be looked at would change the names and the first weights of the next one. Classes that
+    a `custom_object_scope` of this thread names are known in the other, too.
     """
+    with keras.saving.custom_object_scope({}) as scope:
+        named = scope.backup
 
     def work():
-        with keras.StatelessScope(initialize_variables=False):
+        with (
+            keras.StatelessScope(initialize_variables=False),
+            keras.saving.custom_object_scope(named),
+        ):
             return function()
 
     with same_random_numbers(), concurrent.futures.ThreadPoolExecutor(1) as thread:
@@ -230,12 +237,15 @@ def models_with(layers):
     """Every model in memory that has one of these layers, at any depth.
 
     A layer does not know the models that it is in. Without this, another model with the layer would
-    go on with compiled steps that hold the old settings.
+    go on with compiled steps that hold the old settings. Of the models that `gc.freeze` has hidden,
+    those among the layers themselves are found.
     """
+    layers = list(layers)
     wanted = {id(layer) for layer in layers}
     classes = _with_subclasses(keras.Model)
     # `gc.get_referrers` would compare each reference of each object with each of these classes.
-    for each in [thing for thing in gc.get_objects() if type(thing) in classes]:
+    seen = (thing for thing in (*layers, *gc.get_objects()) if type(thing) in classes)
+    for each in {id(model): model for model in seen}.values():
         if not vars(each).get("_layers"):  # one that is still being made
             continue
         if not wanted.isdisjoint(map(id, each._flatten_layers())):

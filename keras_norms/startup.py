@@ -45,7 +45,9 @@ def is_installed(package):
 
 def _configured_backend():
     """The backend in keras.json, where Keras looks for it; TensorFlow if there is none."""
-    home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
+    base = os.path.expanduser("~")
+    base = base if os.access(base, os.W_OK) else "/tmp"
+    home = os.environ.get("KERAS_HOME") or os.path.join(base, ".keras")
     try:
         config = json.loads((pathlib.Path(home) / "keras.json").read_text("utf-8"))
     except (OSError, ValueError):

@@ -143,7 +143,11 @@ def pins_with(others):
 
 def quietly(*command):
     """Run a command in the root of the project; it prints nothing unless it fails."""
-    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    try:
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except subprocess.CalledProcessError as error:
+        print(error.stdout, error.stderr, sep="", file=sys.stderr)
+        raise
 
 
 def read(name):

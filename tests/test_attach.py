@@ -1,5 +1,6 @@
 """constrain, regularize and project: on models of every build, and at every time."""
 
+import gc
 import warnings
 
 import keras
@@ -11,7 +12,7 @@ from whole_models import BUILDERS, L, assert_within, batch, fit, kernels, quietl
 
 import keras_norms as kn
 from keras_norms import warning
-from keras_norms.keras_internals import children_of
+from keras_norms.keras_internals import children_of, models_with
 from keras_norms.models import weights
 
 BOUND = 0.5
@@ -414,3 +415,56 @@ def test_a_warning_points_into_a_package_whose_name_begins_alike():
     with pytest.warns(kn.KerasNormsWarning) as seen:
         names["f"]()
     assert seen[0].filename == "user.py"
+
+
+def test_steps_are_made_anew_though_the_collector_does_not_see_the_model():
+    """As in a server that freezes its objects before it forks."""
+    model = BUILDERS["sequential"]()
+    model.compile(sgd(), "mse")
+    fit(model)
+    gc.freeze()
+    try:
+        assert list(models_with([model.layers[0], model])) == [model]
+    finally:
+        gc.unfreeze()
+
+
+def test_layers_without_weights_inside_of_a_class_are_listed():
+    class Block(L.Layer):
+        def __init__(self):
+            super().__init__(name="block")
+            self.first, self.never = L.Dense(3), L.Dense(3, name="never")
+
+        def build(self, shape):
+            self.first.build(shape)
+
+        def call(self, x):
+            return self.first(x)
+
+    model = keras.Sequential([L.Input((2,)), Block()])
+    for where in (Block, L.Dense, None):
+        (skipped,) = quietly(kn.constrain, model, kn.MaxNorm(9.0), where=where).skipped
+        assert "never" in skipped.path
+
+
+def test_classes_of_a_scope_are_known_where_a_layer_is_made_again():
+    class Own(L.Dense):
+        def __init__(self, units, bound=None, **kwargs):
+            super().__init__(units, **kwargs)
+            self.bound = bound
+
+        def get_config(self):
+            return super().get_config() | {"bound": keras.saving.serialize_keras_object(self.bound)}
+
+        @classmethod
+        def from_config(cls, config):
+            config["bound"] = keras.saving.deserialize_keras_object(config["bound"])
+            return super().from_config(config)
+
+    class Bound(keras.constraints.Constraint):
+        pass
+
+    model = keras.Sequential([L.Input((2,)), Own(3, Bound())])
+    with keras.saving.custom_object_scope({"Bound": Bound}):
+        (change,) = kn.constrain(model, kn.MaxNorm(9.0))
+    assert change.saved

@@ -1,6 +1,7 @@
 """The command line: the demo, the backend that it finds, and slips."""
 
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -132,3 +133,15 @@ def test_the_version(capsys):
         cli.main(["--version"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out.strip() == f"keras-norms {kn.__version__}"
+
+
+def test_a_user_without_a_home_folder(monkeypatch):
+    """As in a container: Keras looks below /tmp if it cannot write to the home folder."""
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert startup._configured_backend()
+    looked_for = []
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda path, _: looked_for.append(path) or "{}")
+    assert startup._configured_backend() == "tensorflow"
+    assert looked_for == [pathlib.Path("/tmp/.keras/keras.json")]

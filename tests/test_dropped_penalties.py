@@ -246,3 +246,27 @@ def test_the_loss_is_that_of_evaluation_and_not_that_of_a_constraint():
     model = keras.Sequential([L.Input((2,)), layer])
     model.compile("sgd", "mse")
     assert kn.audit(model, x, y).loss is None
+
+
+class OwnAndPenalised(L.Layer):
+    """Adds a loss of its own before that of its outputs, and calls a layer twice."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = L.Identity(activity_regularizer=kn.BatchMean(kn.L1(1.0)))
+
+    def call(self, x):
+        self.add_loss(keras.ops.max(x) * 100)
+        return self.inner(x) + self.inner(2 * x)
+
+
+def test_a_loss_that_a_layer_adds_is_no_penalty_of_its_outputs():
+    penalty = kn.BatchMean(kn.L2(1.0))
+    layer = OwnAndPenalised(activity_regularizer=penalty)
+    model = keras.Sequential([L.Input((2,)), layer])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), "float32")
+    report = kn.audit(model, x, np.zeros((4, 2)))
+    assert list(report.activities.values()) == [2 * 9.0, 2.0 + 4.0]
+    assert report.loss == pytest.approx(9 + 100 + 18 + 6)
+    assert layer.activity_regularizer is penalty

@@ -1,5 +1,7 @@
 """FactorSchedule: factors of penalties that change from epoch to epoch."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -126,3 +128,27 @@ def test_a_callback_that_needs_the_weights_says_so(callback):
     callback.set_model(not_built())
     with pytest.raises(ValueError, match=r"Begin the model with `keras\.Input`"):
         callback.on_train_begin()
+
+
+@dataclasses.dataclass(frozen=True)
+class AtMostHalf(kn.regularizers.Regularizer):
+    factor: float = 0.0
+
+    def __post_init__(self):
+        if self.factor > 0.5:
+            raise ValueError("`factor` must be at most 0.5")
+
+    def compute_penalty(self, x):
+        return self.factor * keras.ops.sum(x)
+
+
+def test_no_factor_is_set_if_one_is_refused():
+    model = model_with(keras.optimizers.SGD(0.0))
+    _, first, second = model.layers
+    kn.regularize(model, kn.L2(0.1), where=first.kernel.path)
+    second.activity_regularizer = AtMostHalf(0.1)
+    schedule = kn.FactorSchedule(lambda epoch: 0.7)
+    schedule.set_model(model)
+    with pytest.raises(ValueError, match=r"at most 0\.5"):
+        schedule.on_epoch_begin(0)
+    assert first.kernel.regularizer == kn.L2(0.1)

@@ -341,3 +341,27 @@ def test_an_argument_may_be_nan(tmp_path):
     layer = L.Dense(3, kernel_constraint=Filled(), name="d")
     model = keras.Sequential([L.Input((4,)), layer], name="m")
     assert kn.save_settings(model, tmp_path / "settings.json") == ["m/d/kernel"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other links and permissions")
+def test_a_link_stays_one_and_a_private_file_private(tmp_path):
+    model, path = constrained("sequential"), tmp_path / "model.keras"
+    model.save(path)
+    path.chmod(0o600)
+    link = tmp_path / "link.keras"
+    link.symlink_to(path)
+    written = kn.save_settings(model, link)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(kn.load_settings(BUILDERS["sequential"](), path)) == len(written)
+
+
+def test_a_damaged_archive_is_refused_as_any_other_file(tmp_path):
+    model, path = constrained("sequential"), tmp_path / "model.keras"
+    model.save(path)
+    kn.save_settings(model, path)
+    data = path.read_bytes()
+    place = data.rindex(b'"constraint"', 0, data.rindex(b"PK\x01\x02"))
+    path.write_bytes(data[:place] + b'"Constraint"' + data[place + 12 :])
+    with pytest.raises(ValueError, match="must be a file that `keras_norms"):
+        kn.load_settings(model, path)

@@ -1,6 +1,7 @@
 """Findings: every trap is found, its healthy twin is silent, and its fix works when pasted."""
 
 import ast
+import dataclasses
 import pathlib
 import warnings
 
@@ -353,3 +354,49 @@ def test_a_fix_names_a_layer_whose_name_has_a_quote():
     (finding,) = [f for f in kn.audit(model).findings if f.code == "wrong-axis"]
     exec(finding.fix, {"model": model, "kn": kn})
     assert model.layers[0].kernel.constraint.axis == (0, 1, 2)
+
+
+def test_a_late_constraint_of_keras_with_a_wrong_axis():
+    model = model_of(L.Dense(4))
+    model.layers[0].kernel_constraint = keras.constraints.MaxNorm(3, axis=1)
+    (finding,) = kn.audit(model).findings
+    assert finding.code == "not-applied"
+    exec(finding.fix, {"model": model, "kn": kn, "keras": keras})
+    assert model.layers[0].kernel.constraint == kn.MaxNorm(3)
+
+
+def test_a_constraint_that_makes_nan_of_a_finite_weight_is_what_is_to_blame():
+    model = dense(kernel_constraint=lambda w: w / 0)
+    (finding,) = kn.audit(model).errors
+    assert finding.code == "not-finite"
+    assert "makes NaN or infinity of it, although it is finite" in finding.message
+    before = model.get_weights()
+    exec(finding.fix, {"model": model, "kn": kn, "keras": keras})
+    assert not kn.audit(model).findings
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [kn.NonNeg(), keras.constraints.NonNeg(), kn.Sparse(), kn.Chain(kn.Sparse(), kn.NonNeg())],
+)
+def test_a_set_that_is_the_same_in_half_precision_is_no_finding(constraint):
+    model = dense(kernel_constraint=constraint, dtype="float16", kernel_initializer="zeros")
+    assert not kn.audit(model).findings
+
+
+@dataclasses.dataclass(frozen=True)
+class Nearly(kn.constraints.Constraint):
+    """Norms of at most 1, found by iterations that stop early."""
+
+    axis: int = 0
+    inexactness = 1e-2
+
+    def compute_projection(self, w, axes):
+        return w * (1 + 5e-3 * (keras.ops.abs(kn.MaxNorm(1.0, axes)(w) - w) > 0))
+
+
+def test_what_a_map_by_iterations_leaves_is_no_violation():
+    model = dense(kernel_constraint=Nearly(), kernel_initializer="ones")
+    kn.project(model)
+    assert found(model) == {("not-saved", "warning")}  # its class is not registered

@@ -13,6 +13,7 @@ from keras_norms.constraints import Constraint
 from keras_norms.regularizers import ActivityRegularizer, Regularizer
 from keras_norms.setting import Setting
 from keras_norms.testing.laws import checks, left_out
+from keras_norms.testing.laws.constraints import step
 
 registered = keras.saving.register_keras_serializable("test_hooks")
 
@@ -249,3 +250,22 @@ def test_a_chain_has_what_its_members_have():
     chain = kn.Chain(kn.MaxSpectralNorm(1.0), kn.NonNeg(), kn.MaxSpectralNorm(2.0))
     assert chain.inexactness == 2e-5
     assert kn.Chain(kn.UnitNorm(), kn.MaxNorm(1.0)).keeps_zero_groups
+
+
+def test_a_sum_that_one_of_its_terms_keeps_from_zero():
+    rows = kn.OrthogonalRegularizer(0.1)
+    both = kn.L2(0.1) + rows + keras.regularizers.L1(0.1)
+    assert both.why_never_zero((8, 4)) == rows.why_never_zero((8, 4))
+    assert both.why_never_zero((4, 4)) is None
+    mended = both.reaching_zero((8, 4))
+    assert mended.regularizers[1] == rows.reaching_zero((8, 4))
+    assert mended.why_never_zero((8, 4)) is None
+    # Three groups without entries are no orthogonal vectors: the penalty is 3.
+    assert kn.SoftOrthogonalRegularizer(1.0).why_never_zero((0, 3))
+
+
+def test_a_chain_whose_members_go_a_part_of_the_way_has_no_law_about_its_own():
+    part = kn.MinMaxNorm(0.5, 1.5, rate=0.5)
+    assert (step,) in left_out(kn.Chain(kn.NonNeg(), part)).values()
+    assert (step,) not in left_out(kn.Chain(kn.NonNeg(), part.at_full_rate())).values()
+    assert (step,) not in left_out(part).values()

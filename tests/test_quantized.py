@@ -7,6 +7,7 @@ from older_keras import HAS_NO_SUCH_POLICY, fails_before
 from whole_models import L, quietly
 
 import keras_norms as kn
+from keras_norms import keras_internals
 
 # PyTorch refuses integers that can be trained.
 DTYPES = ["complex64"] if keras.backend.backend() == "torch" else ["complex64", "int32"]
@@ -134,3 +135,18 @@ def test_a_kernel_that_is_held_under_another_name_is_found(policy):
     assert [(each.path, each.reason) for each in changes.skipped] == [
         ("m/d/kernel", "the weight is quantized")
     ]
+
+
+@fails_before((3, 15), HAS_NO_SUCH_POLICY)
+def test_scales_of_float8_have_no_averages():
+    model = keras.Sequential([L.Input((4,)), L.Dense(3, kernel_initializer="ones")])
+    kn.constrain(model, kn.MaxNorm(0.5))
+    model.layers[0].quantize("float8")
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    model.optimizer.build(model.trainable_variables)
+    kn.project(model)
+    averages = list(keras_internals.averages_in(model.optimizer))
+    assert {variable.path for variable, _ in averages} == {
+        f"{model.layers[0].path}/kernel",
+        f"{model.layers[0].path}/bias",
+    }

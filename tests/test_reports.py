@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from whole_models import L
+from whole_models import L, quietly
 
 import keras_norms as kn
 
@@ -88,3 +88,11 @@ def test_the_title_is_there_without_weights():
     model.compile("sgd", "mse")
     text = str(kn.audit(model, np.ones((1, 2), "float32"), np.ones((1, 2), "float32")))
     assert text.splitlines()[0].strip() == f"{model.name}: loss 2"
+
+
+def test_a_picture_of_a_weight_whose_axes_count_no_units():
+    layer = keras.layers.Dense(4, name="dense")
+    model = keras.Sequential([keras.layers.Input((6,)), layer])
+    layer.enable_lora(2)
+    quietly(kn.constrain, model, kn.MaxNorm(9.0), where="lora_kernel_a", axis="own")
+    assert kn.audit(model).plot().axes

@@ -223,3 +223,20 @@ def test_a_table_that_nobody_named_is_left_out_in_silence():
     schedule = kn.SparsitySchedule(0.5, 0, 0)
     model.fit(np.ones((4, 4), "int32"), Y, callbacks=[schedule], verbose=0)
     assert len(schedule.skipped) == 1
+
+
+def test_what_is_left_out_is_told_once():
+    class Unknown(keras.layers.Layer):
+        def build(self, shape):
+            self.mixing = self.add_weight(shape=(shape[-1], 3), name="mixing")
+
+        def call(self, x):
+            return keras.ops.matmul(x, self.mixing)
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8), Unknown()])
+    model.compile("sgd", "mse")
+    schedule = kn.SparsitySchedule(0.5, 0, 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", kn.KerasNormsWarning)
+        model.fit(np.ones((4, 4)), np.ones((4, 3)), epochs=4, verbose=0, callbacks=[schedule])
+    assert len([w for w in caught if "mixing" in str(w.message)]) == 1

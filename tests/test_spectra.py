@@ -1,5 +1,7 @@
 """Singular values, against those of NumPy."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -248,3 +250,12 @@ def test_a_direction_that_is_spread_over_all_entries_is_found():
     got = mapped(kn.Orthogonal(), w).astype("float64")
     assert np.abs(got.T @ got - np.eye(64)).max() <= (4 + np.log2(64)) * 2.0**-23
     assert np.array_equal(mapped(kn.Orthogonal(), got), got.astype("float32"))
+
+
+@pytest.mark.parametrize(("bound", "value"), [(1.0, 1e20), (1e-25, 1e-22)])
+@pytest.mark.parametrize("mode", ["clip", "scale"])
+def test_the_excess_of_numbers_whose_squares_leave_float32(bound, value, mode):
+    w = np.float32(value) * np.eye(2, dtype="float32")
+    exact = math.sqrt(2) * (float(np.float32(value)) - bound)
+    excess = float(kn.MaxSpectralNorm(bound, mode).excess(w))
+    assert excess == pytest.approx(exact, rel=2e-5)  # 1e-5 of the largest singular value

@@ -183,7 +183,7 @@ def audit(
         variable = weight.variable
         one, broken = _report(weight, spectra)
         finite = np.isfinite(one.norms).all() or not weight.has_norms
-        found += broken or findings_of(weight, one.excess if finite else np.nan, one.penalty)
+        found += broken or findings_of(weight, finite, one.excess, one.penalty)
         is_plain = variable.constraint is None and variable.regularizer is None
         if not (is_plain and weight.layout == "*"):
             reports.append(one)

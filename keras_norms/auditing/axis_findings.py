@@ -1,7 +1,5 @@
 """Findings about axes: whether the groups of a setting are the units of the layer."""
 
-import numpy as np
-
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import SETTERS, call_for_units
 from keras_norms.constraints import Constraint
@@ -9,7 +7,7 @@ from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.layouts import has_layout
 from keras_norms.models.selection import register_call, without_layout
-from keras_norms.numerics.groups import axes_of_layout
+from keras_norms.numerics.groups import axes_of_layout, groups_and_size
 from keras_norms.setting import Setting
 
 
@@ -27,7 +25,8 @@ def _about_axis(weight, kind, setting):
     shape = tuple(weight.variable.shape)
     is_whole = member.axis is None
     is_unit = wanted == axes_of_layout(weight.layout)
-    (groups, size), (better, better_size) = _count(shape, axes), _count(shape, wanted)
+    groups, size = groups_and_size(shape, axes)
+    better, better_size = groups_and_size(shape, wanted)
     one = "one norm per unit" if kind == "constraint" else "one group per unit"
     yield Finding(
         "whole-tensor" if is_whole else "wrong-axis",
@@ -93,12 +92,6 @@ def _longer(axes, shape):
 
 def _several(number, noun):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _count(shape, axes):
-    """How many groups there are, and how many weights in each."""
-    size = int(np.prod([shape[a] for a in axes]))
-    return int(np.prod(shape)) // max(size, 1), size
 
 
 def unknown_layout(weight):

@@ -4,13 +4,14 @@ Nothing else of the model changes.
 """
 
 import contextlib
+import functools
 import inspect
 
 import keras
 from keras import ops
 
-from keras_norms.keras_internals import activity_losses_of
-from keras_norms.models.penalties import activity_paths, is_constraint, penalties_of
+from keras_norms.keras_internals import own_losses_of
+from keras_norms.models.penalties import is_constraint, penalties_of
 
 
 def on_batch(contents, x, y):
@@ -20,19 +21,18 @@ def on_batch(contents, x, y):
     numbers outside of it; then there is no loss either.
     """
     model, x, loss = contents.model, _as_batch(x), None
-    penalised, paths = {p.path for p in penalties_of(contents)}, activity_paths(contents)
+    penalised = [p for p in penalties_of(contents) if isinstance(p.owner, keras.layers.Layer)]
     with _unchanged(contents):
-        outputs = model(x, training=False)
+        with _noting_places([penalty.owner for penalty in penalised]) as places:
+            outputs = model(x, training=False)
         activities, leaked = {}, []
-        for layer, _ in contents.layers:
-            path = paths[id(layer)]
-            if path in penalised:
-                try:
-                    values = [ops.convert_to_numpy(each) for each in activity_losses_of(layer)]
-                except TypeError:  # of JAX, about a tracer
-                    leaked.append(path)
-                    continue
-                activities[path] = sum(map(float, values))
+        for path, layer in ((penalty.path, penalty.owner) for penalty in penalised):
+            losses = own_losses_of(layer)
+            noted = [losses[place] for place in places[id(layer)] if place < len(losses)]
+            try:
+                activities[path] = sum(float(ops.convert_to_numpy(each)) for each in noted)
+            except TypeError:  # of JAX, about a tracer
+                leaked.append(path)
         # A constraint in place of a penalty makes the loss a tensor.
         is_number = not any(is_constraint(each.activity_regularizer) for each, _ in contents.layers)
         if y is not None and is_number and not leaked:
@@ -60,6 +60,30 @@ def _as_batch(x):
         "`x` must be one batch of inputs: an array or tensor, or a structure of them; of a "
         f"generator or data set of batches, `next(iter(x))[0]`. Received: x={x!r}"
     )
+
+
+@contextlib.contextmanager
+def _noting_places(layers):
+    """Note which losses of each layer are penalties of its outputs, and not of its `add_loss`.
+
+    Yields the places in the list of its losses, by the id of the layer.
+    """
+    places: dict[int, list[int]] = {id(layer): [] for layer in layers}
+    regularizers = [layer.activity_regularizer for layer in layers]
+    try:
+        for layer in layers:
+            layer.activity_regularizer = functools.partial(
+                _noted, layer, layer.activity_regularizer, places[id(layer)]
+            )
+        yield places
+    finally:
+        for layer, regularizer in zip(layers, regularizers, strict=True):
+            layer.activity_regularizer = regularizer
+
+
+def _noted(layer, regularizer, places, outputs):
+    places.append(len(own_losses_of(layer)))
+    return regularizer(outputs)
 
 
 @contextlib.contextmanager

@@ -66,6 +66,7 @@ def _scale(axes, norms):
 def _groups_are_units(report):
     """Whether the constraint is about the norms of units, which the picture shows."""
     constraint = drop_in_of(report.constraint)
-    if report.layout in (None, "*") or not getattr(constraint, "has_groups", False):
+    has_units = "unit" in (report.layout or "").split()
+    if not has_units or not getattr(constraint, "has_groups", False):
         return True
     return group_axes_of(constraint, len(report.shape)) == axes_of_layout(report.layout)

@@ -21,7 +21,8 @@ def not_applied(weight):
         does = getattr(weight.variable, kind)
         if same(says, does):
             continue
-        wrong = members_to_change(weight, kind, drop_in_of(says))
+        ours = drop_in_of(says)  # once, because its members are told by their identity
+        wrong = members_to_change(weight, kind, ours)
         yield Finding(
             "not-applied",
             "error",
@@ -29,7 +30,7 @@ def not_applied(weight):
             f"{layer.name}.{attribute} is {title(says)}, but the variable, which Keras looks "
             f"at, has {title(does)}; an attribute that is set after the layer is built does "
             "nothing",
-            call_for_units(kind, weight, says, wrong)
+            call_for_units(kind, weight, ours, wrong)
             if wrong
             else call_as_it_is(kind, weight, says),
         )

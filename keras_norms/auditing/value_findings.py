@@ -7,7 +7,7 @@ from keras import ops
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import call_as_it_is
 from keras_norms.keras_internals import is_from_keras
-from keras_norms.models.describe import drop_in_of, is_sparse, title
+from keras_norms.models.describe import drop_in_of, members_of, title
 from keras_norms.models.expressions import variable_expression
 from keras_norms.models.measures import projected, worst_excess
 from keras_norms.numerics.precision import EPS
@@ -26,6 +26,20 @@ def not_finite(weight):
     )
 
 
+def not_finite_result(weight, worst):
+    """A constraint makes NaN or infinity of a finite weight."""
+    if worst is None or np.isfinite(worst):
+        return
+    constraint = weight.variable.constraint
+    yield Finding(
+        "not-finite",
+        "error",
+        weight.path,
+        f"{title(constraint)} makes NaN or infinity of it, although it is finite",
+        call_as_it_is("constraint", weight, finite_drop_in(constraint, weight.variable)),
+    )
+
+
 def not_finite_penalty(weight, penalty):
     """A penalty is NaN or infinite, and so is the loss, although the weight is finite."""
     if penalty is None or np.isfinite(penalty):
@@ -40,18 +54,21 @@ def not_finite_penalty(weight, penalty):
     )
 
 
-def finite_drop_in(regularizer, x):
-    """Ours in place of a penalty of Keras, if that of `x` is then finite; else None."""
-    ours = drop_in_of(regularizer)
-    if ours is regularizer or not np.isfinite(float(ops.convert_to_numpy(ours(x)))):
+def finite_drop_in(setting, x):
+    """Ours in place of a setting of Keras, if what it makes of `x` is then finite; else None."""
+    ours = drop_in_of(setting)
+    if ours is setting:
         return None
-    return ours
+    result = ops.cast(ours(x), "float32")
+    return ours if np.isfinite(ops.convert_to_numpy(result)).all() else None
 
 
 def violated(weight, worst):
     """A weight is outside its set now; if it is frozen, it stays there."""
     constraint = weight.variable.constraint
-    if not worst or weight.obstacle in ("lora", "quantized"):  # 0, or None without a constraint
+    if not worst or not np.isfinite(worst):  # it is None without a constraint
+        return
+    if weight.obstacle in ("lora", "quantized"):
         return
     if weight.normalizer is not None:  # which is what puts it outside
         return
@@ -80,9 +97,10 @@ def half_precision(weight):
     """float16 weights are rounded so that a bound holds to three digits; bfloat16, to two."""
     variable = weight.variable
     dtype = keras.backend.standardize_dtype(variable.dtype)
-    if is_sparse(variable.constraint):
-        return  # zeros are exact in every dtype
-    if variable.constraint is not None and dtype in ("float16", "bfloat16"):
+    members = map(drop_in_of, members_of(variable.constraint))
+    if all(getattr(each, "is_exact", False) for each in members):
+        return
+    if dtype in ("float16", "bfloat16"):
         and_norms = (
             ", and Keras computes norms in it, too, so that a long group may become zero"
             if is_from_keras(variable.constraint)

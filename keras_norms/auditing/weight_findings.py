@@ -1,7 +1,5 @@
 """All findings about one weight."""
 
-import numpy as np
-
 from keras_norms.auditing.axis_findings import unknown_layout, wrong_axis
 from keras_norms.auditing.setting_findings import (
     batch_of_weights,
@@ -15,22 +13,25 @@ from keras_norms.auditing.value_findings import (
     half_precision,
     not_finite,
     not_finite_penalty,
+    not_finite_result,
     violated,
 )
 
 
-def findings_of(weight, worst, penalty):
+def findings_of(weight, is_finite, worst, penalty):
     """All findings about one weight, whose settings can be applied.
 
     Args:
         weight: A `Weight`.
-        worst: How far it is outside its set: 0.0 if it is in the set, NaN if it or its norm is not
-            finite, None without a constraint.
+        is_finite: Whether its norms are finite.
+        worst: How far it is outside its set: 0.0 if it is in the set, NaN if that is not finite,
+            None without a constraint.
         penalty: What its regularizer adds to the loss; None if there is none.
     """
-    if worst is not None and np.isnan(worst):
+    if not is_finite:
         yield from not_finite(weight)
     else:
+        yield from not_finite_result(weight, worst)
         yield from not_finite_penalty(weight, penalty)
         yield from violated(weight, worst)
     for check in WEIGHT_CHECKS:

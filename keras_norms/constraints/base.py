@@ -20,8 +20,9 @@ class Constraint(Setting, keras.constraints.Constraint):
     part of the way, and `compute_excess` if the distance from the set is not the distance to the
     projection. Everything else that the package asks of it has a default: `convex`,
     `has_coupled_groups`, `keeps_zero_groups`, `inexactness`, `norm_bounds`, `step_rate`,
-    `is_sparse`, `needs_layout`, `at_full_rate`, `audit_columns` and `for_layout`. A class that
-    overrides `__call__` only, as those written for `keras.constraints.Constraint` do, works too.
+    `is_sparse`, `is_exact`, `needs_layout`, `at_full_rate`, `audit_columns` and `for_layout`. A
+    class that overrides `__call__` only, as those written for `keras.constraints.Constraint` do,
+    works too.
 
     Attributes:
         axis: The axes inside a group, as the user gave them; `()` for an elementwise set.
@@ -63,10 +64,11 @@ class Constraint(Setting, keras.constraints.Constraint):
     def project(self, w: Any) -> Any:
         """The weights put into the set, exactly: a tensor of the shape and dtype of `w`.
 
-        The excess afterwards is at most `(4 + log2(n)) * eps(dtype) + inexactness` times the bound,
-        with n the number of entries in a group. A second projection moves weights by no more than
-        that rounding; with `MaxNorm`, `NonNeg`, `Clip` and `Simplex`, it does not change float32
-        and float64 weights at all. Arguments and errors are those of `__call__`.
+        The excess afterwards is at most `(4 + log2(n)) * eps(dtype)` times the bound, with n the
+        number of entries in a group, and `inexactness` times the norm of the weight. A second
+        projection moves weights by no more than that; with `MaxNorm`, `NonNeg`, `Clip` and
+        `Simplex`, it does not change float32 and float64 weights at all. Arguments and errors are
+        those of `__call__`.
 
         Weights in float16 or bfloat16 become the numbers of that dtype that are nearest to the
         exact ones. float16 holds nothing beyond 65504, and below 6e-5 its numbers are 6e-8 apart,
@@ -176,6 +178,14 @@ class Constraint(Setting, keras.constraints.Constraint):
     def is_sparse(self) -> bool:
         """Whether its set is one of weights with zeros, which a mask of these zeros can replace."""
         return False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its set is the same in half precision: by default, if it is one of zeros.
+
+        A bound is not, because float16 and bfloat16 round the weights on it.
+        """
+        return self.is_sparse
 
     def at_full_rate(self) -> Self:
         """The same constraint, but with steps that go all of the way."""

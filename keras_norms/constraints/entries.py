@@ -28,6 +28,7 @@ class NonNeg(Constraint):
     """
 
     convex = True
+    is_exact = True
 
     def compute_projection(self, w, axes):
         """Negative entries become 0."""

@@ -12,9 +12,7 @@ import keras
 from keras_norms.config import one_of, parameter, positive
 from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
-from keras_norms.numerics.norms import l2
 from keras_norms.numerics.spectral_sets import (
-    all_axes,
     onto_orthonormal,
     onto_spectral_ball,
     scaled_into_spectral_ball,
@@ -119,9 +117,7 @@ class MaxSpectralNorm(_Spectral):
 
     def compute_excess(self, w, axes):
         """The distance to the nearest point, in both modes."""
-        if not math.prod(w.shape):
-            return l2(w, all_axes(w))
-        return l2(w - onto_spectral_ball(w, axes, self.max_value), all_axes(w))
+        return Constraint.compute_excess(dataclasses.replace(self, mode="clip"), w, axes)
 
 
 @_registered

@@ -8,7 +8,7 @@ import keras
 
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.holders import renew_steps
-from keras_norms.models.penalties import penalties_of
+from keras_norms.models.penalties import penalties_of, set_penalties
 from keras_norms.models.selection import compiled
 from keras_norms.models.weights import check_built, contents_of
 
@@ -88,15 +88,14 @@ class FactorSchedule(keras.callbacks.Callback):
         factor = self.schedule(epoch)
         if not isinstance(factor, numbers.Real):
             raise TypeError(f"`schedule` must return a number. Received: {factor!r}")
-        changed = False
-        contents = contents_of(self.model)
-        for penalty in self._find(contents):
+        contents, changed = contents_of(self.model), []
+        for penalty in self._find(contents):  # all are made before one is set: it may be refused
             old = drop_in_of(penalty.regularizer)
             new = old.with_factor(_factor_of(penalty, self.field), factor)
             if new != old:
-                penalty.set(new)
-                changed = True
+                changed.append((penalty, new))
         if changed:
+            set_penalties(contents, changed)
             renew_steps(layer for layer, _ in contents.layers)
 
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import uuid
 import zipfile
+import zlib
 from typing import Any
 
 import keras
@@ -195,9 +196,12 @@ def _replace(filepath, write):
         raise FileNotFoundError(
             f"The folder of `filepath` must exist. Received: filepath={str(filepath)!r}"
         )
+    filepath = filepath.resolve()  # a link stays one
     part = filepath.with_name(f"{filepath.name}.{uuid.uuid4().hex}")
     try:
         write(part)
+        if filepath.exists():
+            shutil.copymode(filepath, part)
         os.replace(part, filepath)
     finally:
         part.unlink(missing_ok=True)
@@ -213,6 +217,10 @@ def _copy_with(archive, path, text):
         new.writestr(MEMBER, text)
 
 
+# What reading a file or an archive raises.
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error)
+
+
 def _read(filepath):
     """The entries of a file."""
     if not filepath.exists():
@@ -226,7 +234,7 @@ def _read(filepath):
         needed, found = {"path", "shape", *KINDS}, data["format"]
         if found == _FORMAT and all(needed <= each.keys() for each in data["weights"]):
             return data["weights"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (*_UNREADABLE, ValueError, KeyError, TypeError, AttributeError):
         found = None
     if isinstance(found, int) and found > _FORMAT:
         raise ValueError(

@@ -149,7 +149,8 @@ def rounding_of(constraint, w):
     """How far outside its set rounding alone can put a group, as a part of its norm.
 
     A norm of n entries can be off by `(4 + log2(n)) * eps`. Ours is computed in float32 at least,
-    so that of half precision only the rounding of each entry is left.
+    so that of half precision only the rounding of each entry is left. A map that is computed by
+    iterations may be off by its `inexactness`, too.
     """
     dtype = keras.backend.standardize_dtype(w.dtype)
     size = math.prod([w.shape[a] for a in excess_axes_of(constraint, len(w.shape))])
@@ -157,7 +158,7 @@ def rounding_of(constraint, w):
     if not isinstance(constraint, Constraint):
         return terms * EPS[dtype]
     stored = EPS[dtype] / 2 if is_half(w) else 0
-    return stored + terms * min(EPS[dtype], EPS["float32"])
+    return stored + terms * min(EPS[dtype], EPS["float32"]) + constraint.inexactness
 
 
 def penalty_in_loss(variable):

@@ -2,13 +2,12 @@
 
 import collections
 import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from keras_norms.models.holders import apply_settings
+from keras_norms.models.weights import Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +17,12 @@ class Penalty:
     Attributes:
         path: The weight's path, or the layer's with "/activity".
         regularizer: The regularizer that Keras applies.
-        set: A function that puts another in its place.
+        owner: The `Weight`, or the layer.
     """
 
     path: str
     regularizer: Any
-    set: Callable[[Any], None]
+    owner: Any
 
 
 def penalties_of(contents):
@@ -34,20 +33,32 @@ def penalties_of(contents):
     """
     weights, paths = contents.weights, activity_paths(contents)
     on_weights = [
-        Penalty(w.path, w.variable.regularizer, functools.partial(_put, weights, w))
+        Penalty(w.path, w.variable.regularizer, w)
         for w in weights
         if w.variable.regularizer is not None
     ]
     on_outputs = [
-        Penalty(
-            paths[id(layer)],
-            layer.activity_regularizer,
-            functools.partial(setattr, layer, "activity_regularizer"),
-        )
+        Penalty(paths[id(layer)], layer.activity_regularizer, layer)
         for layer, _ in contents.layers
         if layer.activity_regularizer is not None and not is_constraint(layer.activity_regularizer)
     ]
     return on_weights + on_outputs
+
+
+def set_penalties(contents, settings):
+    """Put other regularizers in the place of some penalties.
+
+    Args:
+        contents: The `Contents` of a model.
+        settings: Pairs of a `Penalty` and a regularizer.
+    """
+    on_weights = []
+    for penalty, regularizer in settings:
+        if isinstance(penalty.owner, Weight):
+            on_weights.append((penalty.owner, regularizer))
+        else:
+            penalty.owner.activity_regularizer = regularizer
+    apply_settings(contents.weights, on_weights, "regularizer")
 
 
 def is_constraint(setting):
@@ -75,7 +86,3 @@ def activity_paths(contents):
         number = f":{used[path]}" if used[path] > 1 else ""
         plain[id(layer)] = f"{path}{number}/activity"
     return plain
-
-
-def _put(weights, weight, regularizer):
-    apply_settings(weights, [(weight, regularizer)], "regularizer")

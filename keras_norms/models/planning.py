@@ -32,7 +32,7 @@ def planned(contents, setting, where, to_units, unknown, kind="constraint", what
     is_fitted = to_units and getattr(setting, "needs_layout", False)
     needs_layout = is_fitted or where is None
     settings, skipped, without = [], [], []
-    unbuilt = named_layers(contents.unbuilt, where)
+    unbuilt = named_layers(contents, where)
     for weight in select(contents.weights, where, unbuilt):
         if setting is not None and weight.obstacle:
             skipped.append(never_applied(weight, kind))

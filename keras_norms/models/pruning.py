@@ -111,7 +111,7 @@ def to_prune(model, where):
     return contents, [weight for weight, _ in settings], skipped
 
 
-def has_mask(weight):
+def has_sparse(weight):
     """Whether a weight has a sparse constraint already."""
     return any(map(is_sparse, members_of(weight.variable.constraint)))
 

@@ -95,13 +95,15 @@ def check_where(where):
         )
 
 
-def named_layers(layers, where):
-    """Those of some layers without weights that `where` may mean: all, if it is a function."""
+def named_layers(contents, where):
+    """The layers without weights that `where` may mean: all, if it is a function."""
+    layers = contents.unbuilt
     if isinstance(where, (str, re.Pattern)):
         pattern = compiled(where)
         return [layer for layer in layers if pattern.search(f"{layer.path or layer.name}/")]
     if where is not None and _is_class(where):
-        return [layer for layer in layers if isinstance(layer, where)]
+        enclosing = {id(layer): outer for layer, outer in contents.layers}
+        return [x for x in layers if any(isinstance(y, where) for y in (x, *enclosing[id(x)]))]
     return list(layers)
 
 

@@ -14,7 +14,7 @@ from keras_norms.models.distributions import (
 )
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.project_weights import ProjectWeights
-from keras_norms.models.pruning import has_mask, set_masks, to_prune
+from keras_norms.models.pruning import has_sparse, set_masks, to_prune
 from keras_norms.models.selection import Skipped, check_where
 from keras_norms.models.weights import check_built, contents_of
 from keras_norms.warning import warn
@@ -134,14 +134,14 @@ class SparsitySchedule(ProjectWeights):
         return self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * left**3
 
     def on_train_begin(self, logs=None):
-        """Gives a mask of ones to weights that have none."""
+        """Gives a mask of ones to weights without a sparse constraint."""
         check_built(self)
-        contents, weights, self.skipped = to_prune(self.model, self.where)
+        self._contents, self._weights, self.skipped = to_prune(self.model, self.where)
         if self.skipped and self.where is not None:
             warn(f"SparsitySchedule leaves out {'; '.join(map(str, self.skipped))}")
-        bare = [w for w in weights if not has_mask(w)]
+        bare = [w for w in self._weights if not has_sparse(w)]
         if bare:  # setting nothing would compile the training step anew, too
-            set_masks(contents, [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare])
+            set_masks(self._contents, [(w, np.ones(tuple(w.variable.shape), bool)) for w in bare])
         self._held = self._epoch = None  # the weights may be others now
         super().on_train_begin(logs)
 
@@ -149,9 +149,8 @@ class SparsitySchedule(ProjectWeights):
         """Chooses the entries that stay, if the sparsity has changed."""
         self._epoch, sparsity = epoch, self.sparsity(epoch)
         if epoch >= self.begin_epoch and sparsity != self._held:
-            contents, weights, _ = to_prune(self.model, self.where)
-            masks = masks_for(weights, sparsity, self.distribution)
-            set_masks(contents, list(zip(weights, masks, strict=True)))
+            masks = masks_for(self._weights, sparsity, self.distribution)
+            set_masks(self._contents, list(zip(self._weights, masks, strict=True)))
             self._held = sparsity
         super().on_epoch_begin(epoch, logs)
 
@@ -184,14 +183,13 @@ class SparsitySchedule(ProjectWeights):
 
     def _has_pruned_enough(self):
         """Whether the masks have as many zeros as they are to have, as in a second `fit`."""
-        _, weights, _ = to_prune(self.model, self.where)
         zeros, size = 0, 0
-        for weight in weights:
+        for weight in self._weights:
             kept = np.ones(tuple(weight.variable.shape), bool)
             for mask in masks_in(members_of(weight.variable.constraint)):
                 kept = kept & mask
             zeros, size = zeros + kept.size - kept.sum(), size + kept.size
-        return zeros >= self.final_sparsity * size - len(weights)  # each number is rounded
+        return zeros >= self.final_sparsity * size - len(self._weights)  # each number is rounded
 
     def project(self):
         """Puts weights and averages into their sets, once there are masks."""

@@ -100,9 +100,13 @@ def as_rows(w, axes):
         axes: The axes inside a group, as `canonical_axes` returns them.
     """
     outside = tuple(a for a in range(len(w.shape)) if a not in axes)
-    size = math.prod([w.shape[a] for a in axes])
-    groups = math.prod([w.shape[a] for a in outside])
-    return ops.reshape(ops.transpose(w, outside + axes), (groups, size))
+    return ops.reshape(ops.transpose(w, outside + axes), groups_and_size(w.shape, axes))
+
+
+def groups_and_size(shape, axes):
+    """How many groups a weight of this shape has, and how many entries are in each."""
+    outside = [n for a, n in enumerate(shape) if a not in axes]
+    return math.prod(outside), math.prod([shape[a] for a in axes])
 
 
 def from_rows(rows, shape, axes):

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_norms.config import nonnegative, one_of, parameter
 from keras_norms.numerics.entries import magnitude
-from keras_norms.numerics.groups import Axis, as_rows, axis_of
+from keras_norms.numerics.groups import Axis, as_rows, axis_of, groups_and_size
 from keras_norms.numerics.norms import in_units_near_peak, l2_or_one
 from keras_norms.numerics.spectra import gram, smooth_spectral_bound
 from keras_norms.numerics.summation import total_of_all
@@ -186,9 +186,7 @@ class SoftOrthogonalRegularizer(Regularizer):
 
     def _count(self, shape):
         """How many groups there are, and how many entries each has."""
-        axes = self.group_axes(len(shape))
-        size = math.prod([shape[a] for a in axes])
-        return math.prod(shape) // max(size, 1), size
+        return groups_and_size(shape, self.group_axes(len(shape)))
 
     def compute_penalty(self, x):
         """The distance of the Gram matrix from the identity, times the factor."""

@@ -57,6 +57,20 @@ class Sum(Several, Regularizer):
         """No names, because its terms have factors of their own."""
         return ()
 
+    def why_never_zero(self, shape):
+        """The reason of its first term that can never be 0; None if each of them can."""
+        reasons = (each.why_never_zero(shape) for each in self._ours)
+        return next(filter(None, reasons), None)
+
+    def reaching_zero(self, shape):
+        """The sum of what its terms name for this shape."""
+        terms = self.regularizers
+        return Sum(*[r.reaching_zero(shape) if isinstance(r, Regularizer) else r for r in terms])
+
+    @property
+    def _ours(self):
+        return [each for each in self.regularizers if isinstance(each, Regularizer)]
+
     def compute_loss(self, x):
         """The sum of what its terms return when they are called."""
         return sum(loss_of(each, x) for each in self.regularizers)

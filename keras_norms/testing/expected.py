@@ -4,6 +4,7 @@ They are strict. A case that passes, or fails in another way than the expected o
 expectation that names no case is an error.
 """
 
+import collections
 import dataclasses
 import fnmatch
 import math
@@ -83,7 +84,7 @@ def load_expected(path, cases, backend, keras_version):
     """The failures that are expected on a backend, by the id of the case.
 
     Raises:
-        BrokenCases: If the file cannot be read, or an id matches no case.
+        BrokenCases: If the file cannot be read, an id matches no case, or two match the same one.
     """
     try:
         data = tomllib.loads(pathlib.Path(path).read_text("utf-8"))["failure"]
@@ -95,4 +96,8 @@ def load_expected(path, cases, backend, keras_version):
     if unknown:
         raise BrokenCases(f"{path} expects failures of cases that are not there: {unknown}")
     due = [(each, some) for each, some in found if each.is_due(backend, keras_version)]
+    counts = collections.Counter(case.id for _, some in due for case in some)
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise BrokenCases(f"{path} expects these cases to fail in two ways: {twice}")
     return {case.id: each for each, some in due for case in some}

@@ -98,3 +98,9 @@ def test_an_expected_failure_may_be_of_several_cases(tmp_path, pattern, inputs, 
 def test_an_unmatched_or_broken_expectation_is_broken(tmp_path, text):
     with pytest.raises(BrokenCases):
         expecting_failure(tmp_path, text)
+
+
+def test_one_case_is_not_expected_to_fail_in_two_ways(tmp_path):
+    again = FAILING.replace('id = "a"', 'id = "*"')
+    with pytest.raises(BrokenCases, match=r"in two ways: \['a'\]"):
+        expecting_failure(tmp_path, f"{FAILING}\n[[failure]]\n{again}")

@@ -226,6 +226,8 @@ def left_out(target, shapes=None):
             found["it has no groups, so it may look at places"] = (permuting_axes_commutes,)
         elif any(_why_not(target, shape[::-1]) for shape in drawn):
             found["it takes no weights with axes in another order"] = (permuting_axes_commutes,)
+        if len(asked.members) > 1 and asked.step_rate < 1:
+            found["each of its members goes a part of the way"] = (step,)
         if asked.has_coupled_groups:
             found["its groups are coupled"] = (groups_independent, nan_stays_in_its_group)
         return found
