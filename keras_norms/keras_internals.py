@@ -244,8 +244,8 @@ def models_with(layers):
     wanted = {id(layer) for layer in layers}
     classes = _with_subclasses(keras.Model)
     # `gc.get_referrers` would compare each reference of each object with each of these classes.
-    seen = (thing for thing in (*layers, *gc.get_objects()) if type(thing) in classes)
-    for each in {id(model): model for model in seen}.values():
+    found = [thing for thing in (*layers, *gc.get_objects()) if type(thing) in classes]
+    for each in {id(model): model for model in found}.values():
         if not vars(each).get("_layers"):  # one that is still being made
             continue
         if not wanted.isdisjoint(map(id, each._flatten_layers())):

@@ -15,15 +15,23 @@ FACTORS = [0.25, 0.25, 0.0, 1.0]
 
 @pytest.mark.parametrize("kind", ["weight", "activity"])
 @pytest.mark.parametrize("eager", [False, True])
-def test_the_factor_of_an_epoch_is_exactly_that_of_its_losses(kind, eager):
+@pytest.mark.parametrize("is_held", [False, True])
+def test_the_factor_of_an_epoch_is_exactly_that_of_its_losses(kind, eager, is_held):
+    """Also if anybody holds the steps of the epochs before, by which JAX would know the next."""
     setting = {"kernel_regularizer" if kind == "weight" else "activity_regularizer": kn.L2(0.5)}
     layer = L.Dense(2, **setting)
     model = keras.Sequential([L.Input((8,)), layer])
     model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=eager)
     x, y = batch(model)
-    schedule = kn.FactorSchedule(lambda epoch: FACTORS[epoch])
+    schedule, steps = kn.FactorSchedule(lambda epoch: FACTORS[epoch]), []
+
+    class Hold(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            steps.extend([self.model.train_function, self.model.test_function])
+
+    callbacks = [schedule, Hold()] if is_held else [schedule]
     recorded = model.fit(
-        *(x, y), epochs=4, batch_size=8, verbose=0, validation_data=(x, y), callbacks=[schedule]
+        *(x, y), epochs=4, batch_size=8, verbose=0, validation_data=(x, y), callbacks=callbacks
     ).history
     kernel = np.asarray(layer.kernel, "float64")
     outputs = x.astype("float64") @ kernel

@@ -1,6 +1,7 @@
 """Holders: the attributes of layers that hold what a variable has, so that Keras can save it."""
 
 import collections
+import contextlib
 
 import keras
 
@@ -45,10 +46,29 @@ def renew_steps(layers):
         # Not by `force=True`, which a method that a user has written may not take.
         if held.get("train_function") is not None:
             model.train_function = None
-            model.make_train_function()
+            with _as_another_function(model, "train_step"):
+                model.make_train_function()
         if held.get("test_function") is not None:
             model.test_function = None
-            model.make_test_function()
+            with _as_another_function(model, "test_step"):
+                model.make_test_function()
+
+
+@contextlib.contextmanager
+def _as_another_function(model, name):
+    """A step of a model as a function that no compiler has seen, while it is compiled.
+
+    JAX knows a method again that it has compiled, as long as anybody holds what it has made of it,
+    and would not look at the settings again.
+    """
+    held, step = vars(model), getattr(model, name)
+    own = {name: held[name]} if name in held else {}
+    held[name] = lambda *args, **kwargs: step(*args, **kwargs)
+    try:
+        yield
+    finally:
+        del held[name]
+        held.update(own)
 
 
 def said_by_layer(weight, kind):
