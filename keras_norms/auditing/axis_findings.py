@@ -1,19 +1,20 @@
 """Findings about axes: whether the groups of a setting are the units of the layer."""
 
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.fixes import SETTERS, call_for_units
+from keras_norms.auditing.fixes import call_for_units
 from keras_norms.constraints import Constraint
 from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.layouts import has_layout
 from keras_norms.models.selection import register_call, without_layout
+from keras_norms.models.weights import KINDS
 from keras_norms.numerics.groups import axes_of_layout, groups_and_size
 from keras_norms.setting import Setting
 
 
 def wrong_axis(weight):
     """A group is not one unit, as with Keras' `axis=0` on a convolution or a table."""
-    for kind in SETTERS:
+    for kind in KINDS:
         yield from _about_axis(weight, kind, drop_in_of(getattr(weight.variable, kind)))
 
 

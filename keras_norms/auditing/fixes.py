@@ -11,8 +11,7 @@ from keras_norms.models.expressions import (
     layer_expression,
     variable_expression,
 )
-
-SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
+from keras_norms.models.weights import SETTERS
 
 
 def call_for_units(kind, weight, setting, wrong):

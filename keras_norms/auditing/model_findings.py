@@ -9,7 +9,7 @@ from keras_norms.auditing.activity_findings import (
     wrong_kind_of_activity,
 )
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.fixes import SETTERS, call_as_it_is
+from keras_norms.auditing.fixes import call_as_it_is
 from keras_norms.keras_internals import averages_in, optimizers_in
 from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
@@ -18,6 +18,7 @@ from keras_norms.models.holders import said_by_layer
 from keras_norms.models.loading import needed_to_load, same
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.saving import saved_settings
+from keras_norms.models.weights import KINDS
 
 
 def not_finite_loss(contents, loss):
@@ -90,7 +91,7 @@ def not_saved(contents, saving=False):
         lost, why = lost_by_saving(contents)
     else:
         lost = []
-        for kind in SETTERS:
+        for kind in KINDS:
             # Without a setting there is nothing to lose, and no layer to make again.
             weights = [w for w in contents.weights if getattr(w.variable, kind) is not None]
             kept = saved_settings(contents.model, weights, kind)

@@ -4,16 +4,17 @@ import keras
 
 from keras_norms.auditing.axis_findings import members_to_change
 from keras_norms.auditing.finding import Finding
-from keras_norms.auditing.fixes import SETTERS, call_as_it_is, call_for_units
+from keras_norms.auditing.fixes import call_as_it_is, call_for_units
 from keras_norms.models.describe import checked_drop_in_of, drop_in_of, title
 from keras_norms.models.holders import said_by_layer
 from keras_norms.models.loading import same
+from keras_norms.models.weights import KINDS
 from keras_norms.regularizers import Regularizer
 
 
 def not_applied(weight):
     """A layer has a setting that its variable lacks, so Keras never applies it."""
-    for kind in SETTERS:
+    for kind in KINDS:
         said = said_by_layer(weight, kind)
         if said is None or weight.obstacle in ("lora", "frozen", "quantized"):
             continue
@@ -40,7 +41,7 @@ def quantized(weight):
     """A quantized weight has a setting, or its layer still has one that quantization took away."""
     if weight.obstacle != "quantized":
         return
-    for kind in SETTERS:
+    for kind in KINDS:
         said = said_by_layer(weight, kind)
         held = getattr(weight.variable, kind)
         setting = held if held is not None else said and said[2]
@@ -101,7 +102,7 @@ def wrong_kind(weight):
 
 def bad_argument(weight):
     """A constraint or penalty of Keras has an argument that is none, which Keras does not check."""
-    for kind in SETTERS:
+    for kind in KINDS:
         setting = getattr(weight.variable, kind)
         try:
             checked_drop_in_of(setting)

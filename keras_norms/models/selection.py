@@ -12,6 +12,7 @@ import keras
 from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.expressions import layer_expression
 from keras_norms.models.layouts import has_layout, layout_of
+from keras_norms.models.weights import SETTERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +190,6 @@ OBSTACLES = {
     "quantized": ("the weight is quantized", "{verb} the model first, and quantize it last"),
     "no floats": ("the weight does not hold floating-point numbers", ""),
 }
-_VERBS = {"constraint": "constrain", "regularizer": "regularize"}
 
 
 def without_settings(weights):
@@ -202,7 +202,7 @@ def without_settings(weights):
 def never_applied(weight, kind):
     """A weight that Keras does not train, so that it would never apply a setting of this kind."""
     reason, fix = OBSTACLES[weight.obstacle]
-    return left_out(weight, reason, fix.format(verb=_VERBS[kind]))
+    return left_out(weight, reason, fix.format(verb=SETTERS[kind]))
 
 
 def normalized(weight):

@@ -163,8 +163,9 @@ def _may_hold(layer, attribute):
     )
 
 
-# The attributes of a variable that hold its settings.
-KINDS = ("constraint", "regularizer")
+# The attributes of a variable that hold its settings, and the functions that set them.
+SETTERS = {"constraint": "constrain", "regularizer": "regularize"}
+KINDS = tuple(SETTERS)
 _OF_LORA = re.compile("lora_(.+)_[ab]")
 
 
