@@ -184,7 +184,9 @@ def _real(name, value, words, low, high):
         value = value.item()
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not low <= value <= high:  # false for NaN too
+    # NumPy would round the limits to float16, in which they are 0 and infinite.
+    compared = float(value) if isinstance(value, np.floating) else value
+    if not low <= compared <= high:  # false for NaN too
         raise ValueError(f"`{name}` must be {words}. Received: {name}={value!r}")
     # An integer stays one, as in Keras' configs, unless it is too large for a backend's integers.
     if isinstance(value, numbers.Integral) and -(2**31) < int(value) < 2**31:

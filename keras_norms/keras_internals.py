@@ -71,6 +71,15 @@ def own_losses_of(layer):
     return layer._get_own_losses()
 
 
+def has_loss(model):
+    """Whether a compiled model has a loss of its own, beside penalties and what `add_loss` adds.
+
+    Without this, `audit` would say that the loss is 0 under JAX, and fail elsewhere.
+    """
+    is_keras = type(model).compute_loss is keras.Model.compute_loss
+    return not is_keras or model._compile_loss is not None
+
+
 def calls_in(model):
     """How often the graph of a functional model reaches each of its layers, by the id of the layer.
 
@@ -244,7 +253,9 @@ def models_with(layers):
     wanted = {id(layer) for layer in layers}
     classes = _with_subclasses(keras.Model)
     # `gc.get_referrers` would compare each reference of each object with each of these classes.
-    found = [thing for thing in (*layers, *gc.get_objects()) if type(thing) in classes]
+    objects = gc.get_objects()
+    found = [thing for thing in (*layers, *objects) if type(thing) in classes]
+    objects.clear()  # if it were in a cycle, it would keep all of them until that is collected
     for each in {id(model): model for model in found}.values():
         if not vars(each).get("_layers"):  # one that is still being made
             continue

@@ -73,7 +73,7 @@ class Setting(Configured):
             ValueError: If the weights lack an axis that `axis` names. It says which variable it is.
         """
         try:
-            return self.group_axes(len(w.shape if hasattr(w, "shape") else np.shape(w)))
+            return self.group_axes(len(shape_of(w)))
         except ValueError as error:
             if isinstance(w, keras.Variable):
                 raise ValueError(f"{error} for the weight {w.path}") from None
@@ -117,6 +117,11 @@ class Setting(Configured):
     def audit_columns(self, w: Any) -> dict[str, Any]:
         """Numbers that `audit` shows in columns of their own, by heading; none by default."""
         return {}
+
+
+def shape_of(w: Any) -> tuple[int | None, ...]:
+    """The shape of weights: of a variable, a tensor, an array, or lists of numbers."""
+    return tuple(w.shape if hasattr(w, "shape") else np.shape(w))
 
 
 def text_of(setting: Any) -> str:

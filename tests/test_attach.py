@@ -468,3 +468,35 @@ def test_classes_of_a_scope_are_known_where_a_layer_is_made_again():
     with keras.saving.custom_object_scope({"Bound": Bound}):
         (change,) = kn.constrain(model, kn.MaxNorm(9.0))
     assert change.saved
+
+
+def test_a_model_that_is_compiled_again_is_constrained():
+    """JAX knows a step again, so nothing may hold the old one. Several models show it."""
+    x, y = np.random.default_rng(0).normal(size=(32, 6)), np.full((32, 2), 10.0)
+    for seed in range(4):
+        keras.utils.set_random_seed(seed)
+        model = keras.Sequential([L.Input((6,)), L.Dense(2)])
+        model.compile("sgd", "mse")
+        model.fit(x, y, verbose=0)
+        kn.constrain(model, kn.MaxNorm(0.1))
+        model.compile("sgd", "mse")
+        model.fit(x, y, verbose=0)
+        assert_within(kernels(model), 0.1)
+
+
+def test_a_set_without_a_point_of_that_shape_changes_nothing():
+    class Empty(L.Layer):
+        def build(self, shape):
+            self.full = self.add_weight(shape=(shape[-1], 2), name="full")
+            self.empty = self.add_weight(shape=(0, 3), name="empty")
+
+        def call(self, x):
+            return keras.ops.matmul(x, self.full)
+
+    kn.register_layout(Empty, full="in unit", empty="in unit")
+    model = keras.Sequential([L.Input((6,)), Empty(name="layer")])
+    with pytest.raises(ValueError, match=r"cannot sum to 1.*for the weight .*layer/empty"):
+        kn.constrain(model, kn.Simplex())
+    assert [v.constraint for v in model.trainable_variables] == [None, None]
+    quietly(kn.constrain, model, kn.MinMaxNorm(0.5, 1.0))
+    assert not [f for f in kn.audit(model).findings if f.code == "violated"]

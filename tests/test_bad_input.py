@@ -277,3 +277,12 @@ def test_whole_bounds_beyond_int32_are_floats():
     bounds = kn.Clip(-(2**40), 2**40)
     assert isinstance(bounds.max_value, float)
     assert isinstance(kn.Clip(-1, 1).max_value, int)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_infinity_is_refused_in_every_precision(dtype):
+    infinite, three = (np.dtype(dtype).type(x) for x in (np.inf, 3))
+    for make in (kn.MaxNorm, kn.L2):
+        with pytest.raises(ValueError, match="finite in float32"):
+            make(infinite)
+        assert make(three) == make(3.0)

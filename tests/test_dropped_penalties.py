@@ -270,3 +270,62 @@ def test_a_loss_that_a_layer_adds_is_no_penalty_of_its_outputs():
     assert list(report.activities.values()) == [2 * 9.0, 2.0 + 4.0]
     assert report.loss == pytest.approx(9 + 100 + 18 + 6)
     assert layer.activity_regularizer is penalty
+
+
+def test_a_penalty_that_is_one_number_per_output_is_summed_as_in_keras():
+    model = keras.Sequential([L.Input((2,)), L.Identity(activity_regularizer=lambda o: o)])
+    model.compile("sgd", "mse")
+    x = np.full((4, 2), 3.0, "float32")
+    report = kn.audit(model, x, x)
+    assert not report.errors
+    assert report.loss == pytest.approx(model.evaluate(x, x, verbose=0))
+    assert list(report.activities.values()) == [pytest.approx(report.loss)]
+
+
+@pytest.mark.parametrize(
+    ("penalty", "words"),
+    [
+        (kn.GroupLasso(0.1, axis=5), "axis"),
+        ("l2", "a str cannot be called"),
+    ],
+)
+def test_a_penalty_that_raises_is_a_finding_and_its_fix_removes_it(penalty, words):
+    layer = L.Dense(2, kernel_constraint=kn.MaxNorm(9.0))
+    model = keras.Sequential([L.Input((2,)), layer])
+    layer.activity_regularizer = penalty
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), "float32")
+    report = kn.audit(model, x, x)
+    (finding,) = report.errors
+    assert (finding.code, report.loss, report.activities) == ("cannot-apply", None, {})
+    assert words in finding.message
+    assert len(report.weights) == 1
+    assert layer.activity_regularizer is penalty
+    assert bool(kn.audit(model).errors) == isinstance(penalty, str)
+    exec(finding.fix, {"model": model})
+    assert not kn.audit(model, x, x).errors
+    model.fit(x, x, verbose=0)
+
+
+class StepsOfItsOwn(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(6)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, *_):
+        return {"loss": 0.0}
+
+
+def test_a_model_without_a_loss_is_refused_alike_everywhere():
+    model, x = StepsOfItsOwn(), np.ones((2, 6), "float32")
+    model(x)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="`y` needs a model with a loss"):
+        kn.audit(model, x, x)
+    assert kn.audit(model, x).loss is None
+    model.dense.activity_regularizer = kn.BatchMean(kn.L2(1.0))
+    report = kn.audit(model, x, x)
+    assert report.loss == pytest.approx(*report.activities.values())

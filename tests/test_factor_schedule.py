@@ -160,3 +160,14 @@ def test_no_factor_is_set_if_one_is_refused():
     with pytest.raises(ValueError, match=r"at most 0\.5"):
         schedule.on_epoch_begin(0)
     assert first.kernel.regularizer == kn.L2(0.1)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [lambda epoch: np.array(0.5), keras.optimizers.schedules.ExponentialDecay(0.5, 1, 1.0)],
+)
+def test_a_factor_may_be_a_tensor_as_of_a_schedule_of_keras(schedule):
+    model = model_with(keras.optimizers.SGD(0.0))
+    kn.regularize(model, kn.L2(0.1))
+    fit(model, callbacks=[kn.FactorSchedule(schedule)])
+    assert model.layers[1].kernel.regularizer == kn.L2(0.5)

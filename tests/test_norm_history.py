@@ -148,12 +148,14 @@ def test_weights_with_the_same_path_have_keys_of_their_own():
     assert {"max_norm/head/kernel", "max_norm/head/kernel:2"} <= set(recorded)
 
 
-def test_two_histories_write_each_number_once():
+@pytest.mark.parametrize(("first", "second"), [(False, False), (True, False), (False, True)])
+def test_two_histories_write_each_number_once(first, second):
     model = model_with(keras.optimizers.SGD(0.1))
     model.compile("sgd", "mse")
-    both = [kn.NormHistory(), kn.NormHistory(where="kernel")]
-    recorded = fit(model, epochs=3, callbacks=both).history
-    assert {len(values) for values in recorded.values()} == {3}
+    both = [kn.NormHistory(logs=first), kn.NormHistory(where="kernel", logs=second)]
+    for _ in range(2):
+        recorded = fit(model, epochs=3, callbacks=both).history
+        assert {len(values) for values in recorded.values()} == {3}
 
 
 def test_integers_have_no_norm():

@@ -125,6 +125,31 @@ def _enclose(model):
     return "model.activity_regularizer = None  # and penalise one of its layers"
 
 
+def cannot_apply_to_outputs(contents, errors):
+    """A penalty of outputs raises an error when it is called, or cannot be called at all.
+
+    Args:
+        contents: The `Contents` of a model.
+        errors: What penalties raised on a batch, by "path/activity".
+    """
+    paths = activity_paths(contents)
+    for layer, _ in contents.layers:
+        path, setting = paths[id(layer)], layer.activity_regularizer
+        error = errors.get(path)
+        if setting is not None and not callable(setting):
+            error = f"a {type(setting).__name__} cannot be called"
+        if error is not None:
+            this = layer_expression(contents.model, layer)
+            yield Finding(
+                "cannot-apply",
+                "error",
+                path,
+                f"{title(setting)} cannot be applied to the outputs of this layer, and stops the "
+                f"training: {' '.join(str(error).split())}",
+                f"{this}.activity_regularizer = None; {_NEW_STEPS}" if this else _MAKE_ANEW,
+            )
+
+
 def not_finite_activities(contents, activities):
     """A penalty of outputs is NaN or infinite, and so is the loss.
 

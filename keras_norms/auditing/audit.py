@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from keras_norms.auditing import report
-from keras_norms.auditing.activity_findings import leaked_activity_penalty, not_finite_activities
-from keras_norms.auditing.batches import on_batch
+from keras_norms.auditing.activity_findings import (
+    cannot_apply_to_outputs,
+    leaked_activity_penalty,
+    not_finite_activities,
+)
+from keras_norms.auditing.batches import OnBatch, on_batch
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.model_findings import MODEL_CHECKS, not_finite_loss, not_saved
 from keras_norms.auditing.setting_findings import bad_argument, cannot_apply, wrong_kind
@@ -187,17 +191,20 @@ def audit(
         is_plain = variable.constraint is None and variable.regularizer is None
         if not (is_plain and weight.layout == "*"):
             reports.append(one)
-    activities, loss, leaked = ({}, None, []) if x is None else on_batch(contents, x, y)
+    batch = OnBatch() if x is None else on_batch(contents, x, y)
+    found += cannot_apply_to_outputs(contents, batch.errors)
     if not any(finding.code == "not-finite" for finding in found):  # else that is why
-        found += [*not_finite_activities(contents, activities)] or not_finite_loss(contents, loss)
+        found += [*not_finite_activities(contents, batch.activities)] or [
+            *not_finite_loss(contents, batch.loss)
+        ]
     of_model = [*_findings_of_model(contents, saving)]
     known = {finding.path for finding in of_model if finding.code == "activity-dropped"}
-    found += leaked_activity_penalty(contents, set(leaked) - known)
+    found += leaked_activity_penalty(contents, batch.leaked - known)
     return Audit(
         name=model.name,
         weights=tuple(reports),
-        activities=activities,
-        loss=loss,
+        activities=batch.activities,
+        loss=batch.loss,
         findings=_in_order([*found, *of_model]),
     )
 

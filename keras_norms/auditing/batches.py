@@ -4,45 +4,73 @@ Nothing else of the model changes.
 """
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_norms.keras_internals import own_losses_of
+from keras_norms.keras_internals import has_loss, own_losses_of
 from keras_norms.models.penalties import is_constraint, penalties_of
 
 
-def on_batch(contents, x, y):
-    """The penalty of each layer's outputs on a batch, and the loss if there are targets.
+@dataclasses.dataclass
+class OnBatch:
+    """What a model does with one batch.
 
-    The third is a list of the paths of penalties that a scope of JAX keeps, so that they are no
-    numbers outside of it; then there is no loss either.
+    Attributes:
+        activities: The penalty of each layer's outputs, by "path/activity".
+        loss: The loss with all penalties; None without targets, or if one of them has no number.
+        leaked: The paths of penalties that a scope of JAX keeps, so that they are no numbers
+            outside of it.
+        errors: What penalties raised, by their paths.
     """
-    model, x, loss = contents.model, _as_batch(x), None
+
+    activities: dict[str, float] = dataclasses.field(default_factory=dict)
+    loss: float | None = None
+    leaked: set[str] = dataclasses.field(default_factory=set)
+    errors: dict[str, Exception] = dataclasses.field(default_factory=dict)
+
+
+def on_batch(contents, x, y):
+    """What a model does with a batch, whose targets may be None.
+
+    Raises:
+        TypeError: If `x` is no batch.
+        ValueError: If there are targets, and the model has no loss.
+    """
+    model, x, found = contents.model, _as_batch(x), OnBatch()
     penalised = [p for p in penalties_of(contents) if isinstance(p.owner, keras.layers.Layer)]
     with _unchanged(contents):
-        with _noting_places([penalty.owner for penalty in penalised]) as places:
+        with _noting_places(penalised, found.errors) as places:
             outputs = model(x, training=False)
-        activities, leaked = {}, []
         for path, layer in ((penalty.path, penalty.owner) for penalty in penalised):
             losses = own_losses_of(layer)
-            noted = [losses[place] for place in places[id(layer)] if place < len(losses)]
+            noted = [losses[place] for place in places[path] if place < len(losses)]
             try:
-                activities[path] = sum(float(ops.convert_to_numpy(each)) for each in noted)
+                values = [ops.convert_to_numpy(each) for each in noted]
             except TypeError:  # of JAX, about a tracer
-                leaked.append(path)
+                found.leaked.add(path)
+                continue
+            if path not in found.errors:
+                found.activities[path] = sum(float(np.sum(each)) for each in values)
         # A constraint in place of a penalty makes the loss a tensor.
         is_number = not any(is_constraint(each.activity_regularizer) for each, _ in contents.layers)
-        if y is not None and is_number and not leaked:
+        if y is not None and is_number and not (found.leaked or found.errors):
+            if not has_loss(model) and not model.losses:
+                raise ValueError(
+                    "`y` needs a model with a loss; pass one to `compile`, or leave `y` out. "
+                    f"Received: {model.name}, which was compiled without a loss"
+                )
             y = keras.tree.map_structure(ops.convert_to_tensor, y)
             # A user's `compute_loss` may be of a Keras that did not say whether it is training.
             takes = inspect.signature(model.compute_loss).parameters
             more = {"training": False} if "training" in takes else {}
             total = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, **more)
-            loss = float(ops.convert_to_numpy(total))
-    return activities, loss, leaked
+            found.loss = float(ops.convert_to_numpy(total))
+    return found
 
 
 def _as_batch(x):
@@ -63,27 +91,32 @@ def _as_batch(x):
 
 
 @contextlib.contextmanager
-def _noting_places(layers):
-    """Note which losses of each layer are penalties of its outputs, and not of its `add_loss`.
+def _noting_places(penalties, errors):
+    """Note which losses of a layer are penalties of its outputs, and not of its `add_loss`.
 
-    Yields the places in the list of its losses, by the id of the layer.
+    What a penalty raises is put into `errors`, and the batch goes on.
+
+    Yields the places in the list of the layer's losses, by the path of the penalty.
     """
-    places: dict[int, list[int]] = {id(layer): [] for layer in layers}
-    regularizers = [layer.activity_regularizer for layer in layers]
+    places: dict[str, list[int]] = {penalty.path: [] for penalty in penalties}
     try:
-        for layer in layers:
-            layer.activity_regularizer = functools.partial(
-                _noted, layer, layer.activity_regularizer, places[id(layer)]
-            )
+        for penalty in penalties:
+            noted = functools.partial(_noted, penalty, places[penalty.path], errors)
+            penalty.owner.activity_regularizer = noted
         yield places
     finally:
-        for layer, regularizer in zip(layers, regularizers, strict=True):
-            layer.activity_regularizer = regularizer
+        for penalty in penalties:
+            penalty.owner.activity_regularizer = penalty.regularizer
 
 
-def _noted(layer, regularizer, places, outputs):
-    places.append(len(own_losses_of(layer)))
-    return regularizer(outputs)
+def _noted(penalty, places, errors, outputs):
+    try:
+        found = penalty.regularizer(outputs)
+    except Exception as error:  # of a class of the user's, or an axis that is not there
+        errors[penalty.path] = error
+        return ops.zeros(())
+    places.append(len(own_losses_of(penalty.owner)))
+    return found
 
 
 @contextlib.contextmanager

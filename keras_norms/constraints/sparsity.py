@@ -19,6 +19,7 @@ from keras_norms.numerics.sparsity import (
     keep_largest_of_blocks,
     keep_largest_units,
 )
+from keras_norms.setting import shape_of
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -274,7 +275,7 @@ class FixedMask(_Sparse):
         Raises:
             ValueError: If it does not.
         """
-        shape = tuple(w.shape if hasattr(w, "shape") else np.shape(w))
+        shape = shape_of(w)
         try:
             fits = np.broadcast_shapes(self.mask.shape, shape) == shape
         except ValueError:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import keras
+from keras import ops
 
 from keras_norms.models.describe import drop_in_of, title
 from keras_norms.models.holders import renew_steps
@@ -86,6 +87,8 @@ class FactorSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the factor, and makes the compiled steps anew if it has changed."""
         factor = self.schedule(epoch)
+        if getattr(factor, "shape", None) == ():  # of `keras.optimizers.schedules`, say
+            factor = ops.convert_to_numpy(factor).item()
         if not isinstance(factor, numbers.Real):
             raise TypeError(f"`schedule` must return a number. Received: {factor!r}")
         contents, changed = contents_of(self.model), []

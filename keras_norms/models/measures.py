@@ -127,6 +127,8 @@ def worst_excess(constraint, w):
     A constraint of Keras also moves weights that are in its set, because it adds an epsilon to
     their norm, and what it makes of a norm of 1e-3 is 1e-4 off; that is no excess either.
     """
+    if 0 in tuple(w.shape):
+        return 0.0  # nothing of it can be elsewhere
     excess = excess_of(constraint, w)
     if not np.isfinite(excess).all():
         return math.nan

@@ -76,14 +76,15 @@ class NormHistory(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Finds the weights, if they exist already."""
-        if not self.logs and getattr(self.model, "history", None) is None:
+        history = getattr(self.model, "history", None)
+        if not self.logs and history is None:
             raise ValueError(
                 "NormHistory needs a `History` to write to; use `logs=True`, or make the list by "
                 "`keras.callbacks.CallbackList(callbacks, add_history=True, model=model)`. "
                 f"Received: model={self.model.name} without a history"
             )
         self._weights = self._find() if self.model.built else None
-        earlier = {} if self.logs else self.model.history.history
+        earlier = {} if history is None else history.history
         self._before = {key: len(values) for key, values in earlier.items()}
         self._epochs = 0
 
@@ -113,11 +114,18 @@ class NormHistory(keras.callbacks.Callback):
                 key = f"{name}/{weight.label}"
                 if self.logs:
                     logs[key] = value
-                else:
-                    values = self.model.history.history.setdefault(key, [])
-                    # A second NormHistory in the list writes the same number at the same place.
-                    values[self._before.get(key, 0) + self._epochs :] = [value]
+                self._write(key, [] if key in (logs or ()) else [value])
         self._epochs += 1
+
+    def _write(self, key, numbers):
+        """Puts numbers of this epoch into the history: none of what `History` finds in the logs.
+
+        A second NormHistory in the list writes at the same place.
+        """
+        history = getattr(self.model, "history", None)
+        if history is not None:
+            place = self._before.get(key, 0) + self._epochs
+            history.history.setdefault(key, [])[place:] = numbers
 
 
 def _measures_of(weight, spectra):
