@@ -240,3 +240,15 @@ def test_what_is_left_out_is_told_once():
         warnings.simplefilter("always", kn.KerasNormsWarning)
         model.fit(np.ones((4, 4)), np.ones((4, 3)), epochs=4, verbose=0, callbacks=[schedule])
     assert len([w for w in caught if "mixing" in str(w.message)]) == 1
+
+
+def test_a_layer_that_is_frozen_meanwhile_is_pruned_all_the_same():
+    model = network()
+
+    class Freeze(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.layers[0].trainable = epoch < 1
+
+    schedule = kn.SparsitySchedule(0.5, 0, 3)
+    model.fit(*data(), epochs=4, verbose=0, callbacks=[schedule, Freeze()])
+    assert zeros(model) == pytest.approx(dict.fromkeys(kernels(model), 0.5))
