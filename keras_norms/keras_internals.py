@@ -242,25 +242,45 @@ def same_random_numbers():
         np.random.set_state(of_numpy)
 
 
+def forget_steps(model):
+    """See that the train and test steps of a model are traced anew.
+
+    `jax.jit`, with which Keras' trainer for JAX compiles them, knows a method again for as long as
+    anybody holds what was compiled: a user, or the traceback of a training that was interrupted.
+    Without this, `fit` would go on with old settings, also after another `compile`.
+    """
+    jit = keras.Model.make_train_function.__globals__.get("jit")  # the other trainers have none
+    for step in (model.train_step, model.test_step) if jit is not None else ():
+        compiled = jit(step)
+        if hasattr(compiled, "clear_cache"):  # under NNX, Keras makes a new function each time
+            compiled.clear_cache()  # of every equal method
+
+
 def models_with(layers):
-    """Every model in memory that has one of these layers, at any depth.
+    """Every model in memory that has one of these layers, or a variable of theirs, at any depth.
 
     A layer does not know the models that it is in. Without this, another model with the layer would
     go on with compiled steps that hold the old settings. Of the models that `gc.freeze` has hidden,
     those among the layers themselves are found.
     """
     layers = list(layers)
-    wanted = {id(layer) for layer in layers}
+    wanted = _ids_in(layers)
     classes = _with_subclasses(keras.Model)
     # `gc.get_referrers` would compare each reference of each object with each of these classes.
     objects = gc.get_objects()
     found = [thing for thing in (*layers, *objects) if type(thing) in classes]
     objects.clear()  # if it were in a cycle, it would keep all of them until that is collected
     for each in {id(model): model for model in found}.values():
-        if not vars(each).get("_layers"):  # one that is still being made
+        if "_layers" not in vars(each):  # one that is still being made
             continue
-        if not wanted.isdisjoint(map(id, each._flatten_layers())):
+        if not wanted.isdisjoint(_ids_in(each._flatten_layers())):
             yield each
+
+
+def _ids_in(layers):
+    """The ids of layers and of their variables, of which two layers may share one."""
+    layers = list(layers)
+    return {id(each) for layer in layers for each in (layer, *trainable_variables_of(layer))}
 
 
 def _with_subclasses(cls):

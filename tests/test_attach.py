@@ -500,3 +500,68 @@ def test_a_set_without_a_point_of_that_shape_changes_nothing():
     assert [v.constraint for v in model.trainable_variables] == [None, None]
     quietly(kn.constrain, model, kn.MinMaxNorm(0.5, 1.0))
     assert not [f for f in kn.audit(model).findings if f.code == "violated"]
+
+
+class OwnWeights(keras.Model):
+    """A model without a layer."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 3), initializer="ones", name="kernel")
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.kernel)
+
+
+class Tied(L.Layer):
+    """Uses the variable of another layer."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel = kernel
+
+    def call(self, x):
+        return keras.ops.matmul(x, self.kernel)
+
+
+def data_that_ends_in_an_error():
+    yield np.ones((8, 4)), np.ones((8, 3))
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("case", ["no layer", "interrupted", "tied"])
+def test_no_model_goes_on_with_an_old_step(case):
+    x, y = np.ones((8, 4), "float32"), 10 * np.ones((8, 3), "float32")
+    dense = L.Dense(3, use_bias=False, kernel_initializer="ones")
+    constrained = trained = keras.Sequential([L.Input((4,)), dense])
+    if case == "no layer":
+        constrained = trained = OwnWeights()
+    if case == "tied":
+        trained = keras.Sequential([L.Input((4,)), Tied(dense.kernel)])
+    trained.compile("sgd", "mse")
+    held = None
+    if case == "interrupted":  # a notebook keeps the error, which keeps the compiled step
+        try:
+            trained.fit(data_that_ends_in_an_error(), steps_per_epoch=5, shuffle=False, verbose=0)
+        except KeyboardInterrupt as error:
+            held = error
+        trained.compile("sgd", "mse")
+    else:
+        trained.fit(x, y, verbose=0)
+    quietly(kn.constrain, constrained, kn.MaxNorm(0.5, axis=0), where="kernel", axis="own")
+    if case == "interrupted":
+        trained.compile("sgd", "mse")
+    trained.fit(x, y, epochs=2, verbose=0)
+    del held
+    (kernel,) = trained.trainable_variables
+    assert unit_norms(kernel).max() <= 0.5 * (1 + 1e-6)
+
+
+def test_weights_of_a_frozen_model_are_frozen_whatever_their_layers_say():
+    model = keras.Sequential([L.Input((4,)), L.Dense(3, kernel_regularizer=kn.L2(1.0))])
+    model.trainable = False
+    model.layers[0].trainable = True
+    model.compile("sgd", "mse")
+    assert model.losses == []
+    assert kn.audit(model).weights[0].penalty is None
+    with pytest.raises(ValueError, match="frozen"):
+        kn.constrain(model, kn.MaxNorm(1.0))

@@ -9,6 +9,7 @@ import pytest
 from test_pruning import Watch, data, kernels, network, zeros
 
 import keras_norms as kn
+from keras_norms.keras_internals import HAS_STATELESS_TRAINER
 
 
 @pytest.mark.parametrize(
@@ -242,6 +243,9 @@ def test_what_is_left_out_is_told_once():
     assert len([w for w in caught if "mixing" in str(w.message)]) == 1
 
 
+@pytest.mark.skipif(
+    HAS_STATELESS_TRAINER, reason="JAX: Keras crashes if `trainable` changes in fit"
+)
 def test_a_layer_that_is_frozen_meanwhile_is_pruned_all_the_same():
     model = network()
 
@@ -252,3 +256,21 @@ def test_a_layer_that_is_frozen_meanwhile_is_pruned_all_the_same():
     schedule = kn.SparsitySchedule(0.5, 0, 3)
     model.fit(*data(), epochs=4, verbose=0, callbacks=[schedule, Freeze()])
     assert zeros(model) == pytest.approx(dict.fromkeys(kernels(model), 0.5))
+
+
+@pytest.mark.parametrize("when", [3, 4])
+def test_masks_that_a_callback_replaces_come_back_or_are_missed(when):
+    class Replace(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == when:
+                kn.constrain(self.model, kn.MaxNorm(5.0))
+
+    model = network()
+    callbacks = [kn.SparsitySchedule(0.5, 0, 2), Replace()]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", kn.KerasNormsWarning)
+        model.fit(*data(), epochs=5, verbose=0, callbacks=callbacks)
+    told = ["in the place of the masks" in str(each.message) for each in caught]
+    assert any(told) == (when == 4)
+    if when == 3:
+        assert zeros(model) == pytest.approx(dict.fromkeys(kernels(model), 0.5))

@@ -225,12 +225,12 @@ def _report(weight, spectra):
     broken = [*wrong_kind(weight), *bad_argument(weight)]
     measured = {"constraint": None, "regularizer": None}
     columns: dict[str, float] = {}
-    measures = {"constraint": _excess, "regularizer": penalty_in_loss}
+    measures: dict[str, Any] = {"constraint": _excess, "regularizer": penalty_in_loss}
     if broken or weight.obstacle == "quantized":
         measures = {}
     for kind, measure in measures.items():
         try:
-            measured[kind] = measure(variable)
+            measured[kind] = measure(weight)
         except Exception as error:  # of a function of the user's, or an axis that is not there
             broken = [cannot_apply(weight, kind, error)]
             break
@@ -260,7 +260,6 @@ def _spectra(weight):
     return columns
 
 
-def _excess(variable):
-    if variable.constraint is None:
-        return None
-    return worst_excess(variable.constraint, variable)
+def _excess(weight):
+    variable = weight.variable
+    return None if variable.constraint is None else worst_excess(variable.constraint, variable)

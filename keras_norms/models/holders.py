@@ -1,11 +1,10 @@
 """Holders: the attributes of layers that hold what a variable has, so that Keras can save it."""
 
 import collections
-import contextlib
 
 import keras
 
-from keras_norms.keras_internals import models_with
+from keras_norms.keras_internals import forget_steps, models_with
 
 
 def apply_settings(weights, settings, kind):
@@ -42,33 +41,14 @@ def renew_steps(layers):
     TensorFlow and JAX compile the settings into these steps.
     """
     for model in models_with(layers):
-        held = vars(model)
+        forget_steps(model)
         # Not by `force=True`, which a method that a user has written may not take.
-        if held.get("train_function") is not None:
+        if getattr(model, "train_function", None) is not None:
             model.train_function = None
-            with _as_another_function(model, "train_step"):
-                model.make_train_function()
-        if held.get("test_function") is not None:
+            model.make_train_function()
+        if getattr(model, "test_function", None) is not None:
             model.test_function = None
-            with _as_another_function(model, "test_step"):
-                model.make_test_function()
-
-
-@contextlib.contextmanager
-def _as_another_function(model, name):
-    """A step of a model as a function that no compiler has seen, while it is compiled.
-
-    JAX knows a method again that it has compiled, as long as anybody holds what it has made of it,
-    and would not look at the settings again.
-    """
-    held, step = vars(model), getattr(model, name)
-    own = {name: held[name]} if name in held else {}
-    held[name] = lambda *args, **kwargs: step(*args, **kwargs)
-    try:
-        yield
-    finally:
-        del held[name]
-        held.update(own)
+            model.make_test_function()
 
 
 def said_by_layer(weight, kind):

@@ -163,9 +163,10 @@ def rounding_of(constraint, w):
     return stored + terms * min(EPS[dtype], EPS["float32"]) + constraint.inexactness
 
 
-def penalty_in_loss(variable):
-    """What the regularizer of a weight adds to the loss; None if it has none, or is frozen."""
-    if variable.regularizer is None or not variable.trainable:  # Keras leaves it out
+def penalty_in_loss(weight):
+    """What the regularizer of a `Weight` adds to the loss; None if it has none, or is frozen."""
+    variable = weight.variable
+    if variable.regularizer is None or not weight.is_trained:  # Keras leaves it out
         return None
     return float(ops.convert_to_numpy(variable.regularizer(variable)))
 

@@ -141,7 +141,7 @@ def _measures_of(weight, spectra):
     if bounding is not None:
         measures["on_bound"] = _share_on_bound(bounding, variable)
     measures |= columns_of(drop_in_of(variable.constraint), variable)
-    penalty = penalty_in_loss(variable)
+    penalty = penalty_in_loss(weight)
     if penalty is not None:
         measures["penalty"] = penalty
     if spectra and weight.is_kernel:

@@ -148,7 +148,9 @@ class SparsitySchedule(ProjectWeights):
     def on_epoch_begin(self, epoch, logs=None):
         """Chooses the entries that stay, if the sparsity has changed."""
         self._epoch, sparsity = epoch, self.sparsity(epoch)
-        if epoch >= self.begin_epoch and sparsity != self._held:
+        # Another callback may have set a constraint in the place of a mask.
+        is_held = sparsity == self._held and all(map(has_sparse, self._weights))
+        if epoch >= self.begin_epoch and not is_held:
             masks = masks_for(self._weights, sparsity, self.distribution)
             set_masks(self._contents, list(zip(self._weights, masks, strict=True)))
             self._held = sparsity
@@ -172,13 +174,20 @@ class SparsitySchedule(ProjectWeights):
                 f"`start_from_epoch={self.end_epoch}` to it."
             )
         reached = self.sparsity(self._epoch)
-        if reached < self.final_sparsity and not self._has_pruned_enough():
+        lacks_zeros = not self._has_pruned_enough()
+        if lacks_zeros and reached < self.final_sparsity:
             warn(
                 f"The training ended with epoch {self._epoch} at a sparsity of "
                 f"{reached:.3g}; the schedule reaches {self.final_sparsity:g} "
                 f"at epoch {self.end_epoch}. Go on with `fit(initial_epoch={self._epoch + 1}, "
                 f"epochs={self.end_epoch + 1})`, or choose an earlier `end_epoch`. "
                 "Epochs count from 0."
+            )
+        elif lacks_zeros and self._held is not None:
+            warn(
+                "Something has put other constraints in the place of the masks in the last epoch, "
+                "so that weights have too few zeros. Call `keras_norms.prune` for the zeros, and "
+                "`keras_norms.freeze_zeros` to keep them."
             )
 
     def _has_pruned_enough(self):

@@ -88,6 +88,12 @@ class Weight:
         return tuple(range(len(self.variable.shape)))
 
     @property
+    def is_trained(self):
+        """Whether Keras trains it: not if the outermost model is frozen, whatever is inside."""
+        outermost = (*self.enclosing, self.layer)[0]
+        return self.variable.trainable and outermost.trainable
+
+    @property
     def obstacle(self):
         """Why a setting is of no use to it; None if Keras applies it.
 
@@ -98,7 +104,7 @@ class Weight:
             return "quantized"
         if not has_floats(self.variable):
             return "no floats"
-        if self.variable.trainable:
+        if self.is_trained:
             return None
         return "lora" if has_lora(self.layer) else "frozen"
 

@@ -256,9 +256,6 @@ FAILURE = '[[failure]]\nid = "{}"\nreason = "{}"\nlink = "x"\nmessage = "must"\n
 def test_one_pattern_may_be_expected_with_several_inputs(tmp_path):
     path = tmp_path / "expected.toml"
     cases = [case(id=f"a{steps}", inputs={"steps": steps}) for steps in (1, 2)]
-    path.write_text(FAILURE.format("a*", "first", "steps = 1") + FAILURE.format("a*", "second", ""))
-    found = load_expected(path, cases[:1], "jax", "3.15.1")
-    assert found["a1"].reason == "second"
     path.write_text(
         FAILURE.format("a*", "first", "steps = 1") + FAILURE.format("a*", "second", "steps = 2")
     )
