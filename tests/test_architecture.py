@@ -86,6 +86,7 @@ ORDER = [
     "auditing.value_findings",
     "auditing.weight_findings",
     "auditing.activity_findings",
+    "auditing.step_findings",
     "auditing.model_findings",
     "auditing.batches",
     "auditing.report",

@@ -165,6 +165,34 @@ def not_finite(value):
     return model
 
 
+class OwnLoss(keras.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean((y - y_pred) ** 2)
+
+
+class OwnLossAndPenalties(OwnLoss):
+    def compute_loss(self, *args, **kwargs):
+        return OwnLoss.compute_loss(self, *args, **kwargs) + sum(self.losses)
+
+
+class OwnStep(keras.Model):
+    def train_step(self, *args):
+        return {"loss": self.measure(*args)}
+
+    def measure(self, *args):
+        return 0.0
+
+
+class CallsAnother(OwnStep):
+    def measure(self, *args):
+        return sum(self.losses)
+
+
+def own_step(cls):
+    inputs = L.Input((8,))
+    return cls(inputs, L.Dense(4, kernel_regularizer=kn.L2(0.1))(inputs))
+
+
 TRAPS = {
     "wrong-axis, Keras' default on a convolution": (
         "error",
@@ -307,6 +335,8 @@ TRAPS = {
         lambda: dense(activity_regularizer=kn.L2(0.1)),
     ),
     "not-built": ("warning", lambda: branching(trains=False), lambda: branching(trains=True)),
+    "own-step": ("warning", lambda: own_step(OwnLoss), lambda: own_step(OwnLossAndPenalties)),
+    "own-step, of training": ("warning", lambda: own_step(OwnStep), lambda: own_step(CallsAnother)),
     "averages": ("error", fitted, lambda: fitted(callbacks=[kn.ProjectWeights()])),
     "repeated-rate": ("warning", lambda: accumulating(0.5), lambda: accumulating(1.0)),
     "not-saved": ("warning", variable_only, lambda: dense(kernel_constraint=kn.MaxNorm(9.0))),
@@ -326,5 +356,5 @@ if TRACES_LOOPS:
         lambda: cell(penalty=kn.L2(0.1)),
         lambda: cell(penalty=kn.L2(0.1), unroll=True),
     )
-# The fix of these is for another model: one that is built again, and one that is called.
-REBUILT = {"half-precision", "not-built"}
+# The fix of these is for another model: one that is built again, is called, or has another class.
+REBUILT = {"half-precision", "not-built", *(name for name in TRAPS if name.startswith("own-step"))}

@@ -10,6 +10,7 @@ from keras_norms.auditing.activity_findings import (
 )
 from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import call_as_it_is
+from keras_norms.auditing.step_findings import own_step
 from keras_norms.keras_internals import averages_in, optimizers_in
 from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
@@ -144,5 +145,6 @@ MODEL_CHECKS = (
     wrong_kind_of_activity,
     averages,
     repeated_rate,
+    own_step,
     not_built,
 )
