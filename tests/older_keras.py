@@ -26,6 +26,7 @@ CANNOT_BE_TRACED = "TorchDynamo of PyTorch 2.13 cannot trace the operations of K
 WARNS_OF_ITSELF = "Keras warns that its transposed convolution differs between backends"
 REFUSES_BOTH = "Keras refuses a depthwise convolution with both strides and dilation"
 HAS_NO_SUCH_LAYER = "Keras has no ReversibleEmbedding"
+HAS_NO_MULTI_OPTIMIZER = "Keras has no MultiOptimizer"
 HAS_NO_SUCH_POLICY = "Keras cannot quantize in this way"
 HOLDS_NO_MODULE = "no config holds a module of PyTorch, so what follows it is lost as well"
 READS_NO_NEWER_FILE = "Keras knows no `quantization_config`, which the file has"

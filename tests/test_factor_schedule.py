@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from older_keras import TAKES_NO_FUNCTION, fails_before
 from whole_models import L, batch, fit, model_with, not_built
 
 import keras_norms as kn
@@ -115,10 +116,6 @@ def test_bad_schedules():
     with pytest.raises(ValueError, match=r"`where` must be a regular expression .* where='\('"):
         kn.FactorSchedule(lambda epoch: 0.5, where="(")
     kn.regularize(model, keras.regularizers.OrthogonalRegularizer(0.1))
-    with pytest.warns(kn.KerasNormsWarning, match="Make <lambda> known"):
-        kn.regularize(model, lambda w: 0.0 * keras.ops.sum(w), where=model.layers[1].kernel.path)
-    with pytest.raises(ValueError, match=r"it has no factor.* with <lambda>"):
-        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
     kn.regularize(model, kn.L1(0.1) + kn.L2(0.1))
     with pytest.raises(ValueError, match="each of its terms has factors of its own; use an `L1L2`"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
@@ -127,6 +124,15 @@ def test_bad_schedules():
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: None)])
     with pytest.raises(ValueError, match="Received: l2=-1"):
         fit(model, callbacks=[kn.FactorSchedule(lambda epoch: -1)])
+
+
+@fails_before((3, 15), TAKES_NO_FUNCTION)
+def test_a_function_has_no_factor():
+    model = model_with(keras.optimizers.SGD(0.0))
+    with pytest.warns(kn.KerasNormsWarning, match="Make <lambda> known"):
+        kn.regularize(model, lambda w: 0.0 * keras.ops.sum(w), where=model.layers[1].kernel.path)
+    with pytest.raises(ValueError, match=r"it has no factor.* with <lambda>"):
+        fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.5)])
 
 
 @pytest.mark.parametrize(

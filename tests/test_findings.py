@@ -365,6 +365,7 @@ def test_a_late_constraint_of_keras_with_a_wrong_axis():
     assert model.layers[0].kernel.constraint == kn.MaxNorm(3)
 
 
+@fails_before((3, 15), TAKES_NO_FUNCTION)
 def test_a_constraint_that_makes_nan_of_a_finite_weight_is_what_is_to_blame():
     model = dense(kernel_constraint=lambda w: w / 0)
     (finding,) = kn.audit(model).errors

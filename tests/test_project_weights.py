@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from older_keras import HAS_NO_MULTI_OPTIMIZER, fails_before
 from whole_models import (
     BOUND,
     BUILDERS,
@@ -180,6 +181,7 @@ def test_a_model_that_fit_builds():
     assert largest <= BOUND + 1e-6
 
 
+@fails_before((3, 15), HAS_NO_MULTI_OPTIMIZER)
 def test_averages_in_a_multi_optimizer_are_found_and_projected():
     layer = keras.layers.Dense(3, kernel_constraint=kn.MaxNorm(0.01))
     model = keras.Sequential([keras.layers.Input((4,)), layer])

@@ -137,7 +137,6 @@ def test_a_kernel_that_is_held_under_another_name_is_found(policy):
     ]
 
 
-@fails_before((3, 15), HAS_NO_SUCH_POLICY)
 def test_scales_of_float8_have_no_averages():
     model = keras.Sequential([L.Input((4,)), L.Dense(3, kernel_initializer="ones")])
     kn.constrain(model, kn.MaxNorm(0.5))
