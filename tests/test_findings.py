@@ -397,6 +397,9 @@ class Nearly(kn.constraints.Constraint):
         moved = kn.MaxNorm(1.0, axes)(w)
         return keras.ops.where(moved == w, w, 1.005 * moved)
 
+    def compute_excess(self, w, axes):
+        return kn.MaxNorm(1.0, axes).compute_excess(w, axes)
+
 
 def test_what_a_map_by_iterations_leaves_is_no_violation():
     model = dense(kernel_constraint=Nearly(), kernel_initializer="ones")
