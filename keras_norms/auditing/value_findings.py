@@ -28,30 +28,24 @@ def not_finite(weight):
 
 def not_finite_result(weight, worst):
     """A constraint makes NaN or infinity of a finite weight."""
-    if worst is None or np.isfinite(worst):
-        return
-    constraint = weight.variable.constraint
-    yield Finding(
-        "not-finite",
-        "error",
-        weight.path,
-        f"{title(constraint)} makes NaN or infinity of it, although it is finite",
-        call_as_it_is("constraint", weight, finite_drop_in(constraint, weight.variable)),
-    )
+    if worst is not None and not np.isfinite(worst):
+        name = title(weight.variable.constraint)
+        message = f"{name} makes NaN or infinity of it, although it is finite"
+        yield _of_setting(weight, "constraint", message)
 
 
 def not_finite_penalty(weight, penalty):
     """A penalty is NaN or infinite, and so is the loss, although the weight is finite."""
-    if penalty is None or np.isfinite(penalty):
-        return
-    regularizer = weight.variable.regularizer
-    yield Finding(
-        "not-finite",
-        "error",
-        weight.path,
-        f"its penalty by {title(regularizer)} is {penalty:g}, and so is the loss",
-        call_as_it_is("regularizer", weight, finite_drop_in(regularizer, weight.variable)),
-    )
+    if penalty is not None and not np.isfinite(penalty):
+        name = title(weight.variable.regularizer)
+        message = f"its penalty by {name} is {penalty:g}, and so is the loss"
+        yield _of_setting(weight, "regularizer", message)
+
+
+def _of_setting(weight, kind, message):
+    better = finite_drop_in(getattr(weight.variable, kind), weight.variable)
+    fix = call_as_it_is(kind, weight, better)
+    return Finding("not-finite", "error", weight.path, message, fix)
 
 
 def finite_drop_in(setting, x):
