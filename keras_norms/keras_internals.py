@@ -63,7 +63,7 @@ def trainable_variables_of(layer):
 
 
 def own_losses_of(layer):
-    """The penalties of a layer's own outputs, and what its own `add_loss` added, in a last call.
+    """The penalties of a layer's own outputs, and what its own `add_loss` added, in its last call.
 
     The public `losses` mixes them with the penalties of weights and of enclosed layers. Without
     this, `audit` could not say which layer has which penalty.
@@ -250,7 +250,9 @@ def forget_steps(model):
     Without this, `fit` would go on with old settings, also after another `compile`.
     """
     jit = keras.Model.make_train_function.__globals__.get("jit")  # the other trainers have none
-    for step in (model.train_step, model.test_step) if jit is not None else ():
+    if jit is None:
+        return
+    for step in (model.train_step, model.test_step):
         compiled = jit(step)
         if hasattr(compiled, "clear_cache"):  # under NNX, Keras makes a new function each time
             compiled.clear_cache()  # of every equal method
@@ -279,7 +281,6 @@ def models_with(layers):
 
 def _ids_in(layers):
     """The ids of layers and of their variables, of which two layers may share one."""
-    layers = list(layers)
     return {id(each) for layer in layers for each in (layer, *trainable_variables_of(layer))}
 
 

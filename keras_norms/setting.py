@@ -73,11 +73,15 @@ class Setting(Configured):
             ValueError: If the weights lack an axis that `axis` names. It says which variable it is.
         """
         try:
-            return self.group_axes(len(shape_of(w)))
+            return self._axes_in(tuple(w.shape if hasattr(w, "shape") else np.shape(w)))
         except ValueError as error:
             if isinstance(w, keras.Variable):
                 raise ValueError(f"{error} for the weight {w.path}") from None
             raise
+
+    def _axes_in(self, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        """The axes inside a group; a class that needs more than axes refuses other shapes here."""
+        return self.group_axes(len(shape))
 
     def along(self, axis: Axis) -> Self:
         """A copy with other axes inside a group; itself if it has no groups.
@@ -117,11 +121,6 @@ class Setting(Configured):
     def audit_columns(self, w: Any) -> dict[str, Any]:
         """Numbers that `audit` shows in columns of their own, by heading; none by default."""
         return {}
-
-
-def shape_of(w: Any) -> tuple[int | None, ...]:
-    """The shape of weights: of a variable, a tensor, an array, or lists of numbers."""
-    return tuple(w.shape if hasattr(w, "shape") else np.shape(w))
 
 
 def text_of(setting: Any) -> str:

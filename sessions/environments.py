@@ -87,7 +87,7 @@ def python_with(session, column, gpu=False):
     try:
         return environment(column, gpu).result()
     except subprocess.CalledProcessError as error:
-        session.error(f"{' '.join(error.cmd)}\n{error.stdout}{error.stderr}")
+        session.error(" ".join(error.cmd))  # which has printed why
     finally:
         count(f"waiting for pip, {column}", start)
 

@@ -256,7 +256,9 @@ def test_what_was_received_is_quoted(make, message):
 def test_a_mask_that_does_not_fit_names_the_weight():
     layer = keras.layers.Dense(2, name="head")
     layer.build((None, 4))
-    with pytest.raises(ValueError, match=r"for weight head/kernel of shape \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"for weights of shape \(4, 2\) for the weight head/kernel"
+    ):
         kn.FixedMask([[True] * 3])(layer.kernel)
 
 

@@ -193,10 +193,12 @@ def audit(
             reports.append(one)
     batch = OnBatch() if x is None else on_batch(contents, x, y)
     found += cannot_apply_to_outputs(contents, batch.errors)
-    if not any(finding.code == "not-finite" for finding in found):  # else that is why
-        found += [*not_finite_activities(contents, batch.activities)] or [
-            *not_finite_loss(contents, batch.loss)
-        ]
+    for check, measured in (
+        (not_finite_activities, batch.activities),
+        (not_finite_loss, batch.loss),
+    ):
+        if not any(finding.code == "not-finite" for finding in found):  # else that is why
+            found += check(contents, measured)
     of_model = [*_findings_of_model(contents, saving)]
     known = {finding.path for finding in of_model if finding.code == "activity-dropped"}
     found += leaked_activity_penalty(contents, batch.leaked - known)

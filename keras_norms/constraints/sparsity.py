@@ -19,7 +19,6 @@ from keras_norms.numerics.sparsity import (
     keep_largest_of_blocks,
     keep_largest_units,
 )
-from keras_norms.setting import shape_of
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -269,22 +268,15 @@ class FixedMask(_Sparse):
         """Masks that fit every weight."""
         return [cls(True), cls(False)]
 
-    def axes_for(self, w):
-        """`()`, if the mask fits the weights.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        shape = shape_of(w)
+    def _axes_in(self, shape):
         try:
             fits = np.broadcast_shapes(self.mask.shape, shape) == shape
         except ValueError:
             fits = False
         if not fits:
-            of = f" {w.path}" if isinstance(w, keras.Variable) else "s"
             raise ValueError(
                 "The mask must have the shape of the weights, or one that NumPy broadcasts to it. "
-                f"Received: a mask of shape {self.mask.shape} for weight{of} of shape {shape}"
+                f"Received: a mask of shape {self.mask.shape} for weights of shape {shape}"
             )
         return ()
 

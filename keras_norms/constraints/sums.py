@@ -10,7 +10,6 @@ from keras_norms.constraints.base import Constraint
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.projections import onto_sum_zero
 from keras_norms.numerics.thresholds import onto_simplex
-from keras_norms.setting import shape_of
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -48,17 +47,11 @@ class Simplex(Constraint):
     axis: Axis = parameter(axis_of, 0)
     convex = True
 
-    def axes_for(self, w):
-        """The axes inside a group of weights.
-
-        Raises:
-            ValueError: If the weights lack an axis that `axis` names, or groups have no entries.
-        """
-        axes, shape = super().axes_for(w), shape_of(w)
+    def _axes_in(self, shape):
+        axes = self.group_axes(len(shape))
         if any(shape[a] == 0 for a in axes):
-            of = f" for the weight {w.path}" if isinstance(w, keras.Variable) else ""
             raise ValueError(
-                f"A group without entries cannot sum to {self.total}. Received: shape={shape}{of}"
+                f"A group without entries cannot sum to {self.total}. Received: shape={shape}"
             )
         return axes
 

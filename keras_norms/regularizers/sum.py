@@ -59,17 +59,13 @@ class Sum(Several, Regularizer):
 
     def why_never_zero(self, shape):
         """The reason of its first term that can never be 0; None if each of them can."""
-        reasons = (each.why_never_zero(shape) for each in self._ours)
-        return next(filter(None, reasons), None)
+        ours = (term for term in self.regularizers if isinstance(term, Regularizer))
+        return next(filter(None, (term.why_never_zero(shape) for term in ours)), None)
 
     def reaching_zero(self, shape):
         """The sum of what its terms name for this shape."""
         terms = self.regularizers
         return Sum(*[r.reaching_zero(shape) if isinstance(r, Regularizer) else r for r in terms])
-
-    @property
-    def _ours(self):
-        return [each for each in self.regularizers if isinstance(each, Regularizer)]
 
     def compute_loss(self, x):
         """The sum of what its terms return when they are called."""
