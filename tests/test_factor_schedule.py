@@ -1,10 +1,12 @@
 """FactorSchedule: factors of penalties that change from epoch to epoch."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from older_keras import TAKES_NO_FUNCTION, fails_before
 from whole_models import L, batch, fit, model_with, not_built
 
@@ -68,6 +70,46 @@ def test_a_part_of_attention_leaves_the_rest_as_it_was():
     fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.7, where="query/kernel")])
     assert layer._query_dense.kernel.regularizer == kn.L2(0.7)
     assert layer._kernel_regularizer == kn.L2(0.1)  # for all four, as they were
+
+
+@pytest.mark.parametrize("made", [kn.L2, keras.regularizers.L2])
+def test_the_factor_of_outputs_is_that_of_the_saved_file(made, tmp_path):
+    inputs = L.Input((5, 8))
+    attention = L.MultiHeadAttention(2, 4, activity_regularizer=made(0.25))
+    outputs = L.ActivityRegularization(l1=0.5)(attention(inputs, inputs))
+    model = keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling1D()(outputs)))
+    model.compile("sgd", "mse")
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.75, where="query/activity")])
+    assert attention.get_config()["activity_regularizer"]["config"]["l2"] == 0.25  # for the others
+    by_epoch = [2.0, 0.125].__getitem__
+    fit(model, epochs=2, callbacks=[kn.FactorSchedule(by_epoch, where="attention")])
+    fit(model, epochs=2, callbacks=[kn.FactorSchedule(by_epoch, where="activity_reg", field="l1")])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = np.ones((3, 5, 8), "float32")
+    loaded(x)
+    model(x)
+    for one, other in zip(loaded.losses, model.losses, strict=True):
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, (one, other)), rtol=1e-6)
+    assert loaded.layers[-3].l1 == 0.125
+
+
+def test_penalties_of_frozen_weights_only_are_reported():
+    model = model_with(keras.optimizers.SGD(0.0))
+    kn.regularize(model, kn.L2(0.1), where="kernel")
+    schedule = kn.FactorSchedule(lambda epoch: 0.5)
+    model.layers[1].trainable = False
+    model.compile("sgd", "mse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kn.KerasNormsWarning)
+        fit(model, callbacks=[schedule])  # the other kernel's counts
+    schedule = kn.FactorSchedule(lambda epoch: 0.5, where=model.layers[1].path)
+    with pytest.warns(kn.KerasNormsWarning, match=f"frozen.*{model.layers[1].kernel.path}. Make"):
+        fit(model, callbacks=[schedule])
+    model.layers[1].activity_regularizer = kn.L2(0.1)  # outputs count all the same
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kn.KerasNormsWarning)
+        fit(model, callbacks=[schedule])
 
 
 def test_where_and_field():

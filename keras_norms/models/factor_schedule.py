@@ -12,6 +12,7 @@ from keras_norms.models.holders import renew_steps
 from keras_norms.models.penalties import penalties_of, set_penalties
 from keras_norms.models.selection import compiled
 from keras_norms.models.weights import check_built, contents_of
+from keras_norms.warning import warn
 
 
 class FactorSchedule(keras.callbacks.Callback):
@@ -20,7 +21,8 @@ class FactorSchedule(keras.callbacks.Callback):
     It does for penalties what `keras.callbacks.LearningRateScheduler` does for the learning rate.
     TensorFlow and JAX compile the factor into the train and test steps, so these are made anew when
     it changes, which costs a compilation. Training and validation then use exactly the new factor.
-    After training, the last factor stays.
+    After training, the last factor stays, and is saved with the model. There is a warning when
+    training begins if all selected penalties are of frozen weights, which Keras leaves out.
 
     Args:
         schedule: A function that takes the epoch, an integer from 0, and returns the factor, not
@@ -79,10 +81,17 @@ class FactorSchedule(keras.callbacks.Callback):
         return chosen
 
     def on_train_begin(self, logs=None):
-        """Checks that there are penalties with that factor."""
+        """Checks that there are penalties with that factor, and warns if none of them counts."""
         check_built(self)
-        for penalty in self._find(contents_of(self.model)):
+        found = self._find(contents_of(self.model))
+        for penalty in found:
             _factor_of(penalty, self.field)
+        if not any(penalty.is_counted for penalty in found):
+            warn(
+                "FactorSchedule selects only penalties of frozen weights, which Keras leaves out "
+                f"of the loss: {', '.join(penalty.path for penalty in found)}. Make the layers "
+                "trainable, and compile the model again, or select other penalties with `where`."
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         """Sets the factor, and makes the compiled steps anew if it has changed."""

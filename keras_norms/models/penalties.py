@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_norms.keras_internals import attribute_names
 from keras_norms.models.holders import apply_settings
 from keras_norms.models.weights import Weight
 
@@ -23,6 +24,11 @@ class Penalty:
     path: str
     regularizer: Any
     owner: Any
+
+    @property
+    def is_counted(self):
+        """Whether Keras adds it to the loss: not that of a weight that it does not train."""
+        return not isinstance(self.owner, Weight) or self.owner.is_trained
 
 
 def penalties_of(contents):
@@ -58,7 +64,26 @@ def set_penalties(contents, settings):
             on_weights.append((penalty.owner, regularizer))
         else:
             penalty.owner.activity_regularizer = regularizer
+            _tell_config(contents, penalty, regularizer)
     apply_settings(contents.weights, on_weights, "regularizer")
+
+
+def _tell_config(contents, penalty, regularizer):
+    """Let layers whose configs hold the penalty of an output by another way hold the new one.
+
+    Attention makes the layers in it again from one argument of its own, which stays as it is until
+    none of them has the old penalty.
+    """
+    if isinstance(penalty.owner, keras.layers.ActivityRegularization):
+        penalty.owner.l1, penalty.owner.l2 = regularizer.l1, regularizer.l2
+    (around,) = (enclosing for layer, enclosing in contents.layers if layer is penalty.owner)
+    for outer in around:
+        within = [layer for layer, enclosing in contents.layers if outer in enclosing]
+        if any(layer.activity_regularizer == penalty.regularizer for layer in within):
+            continue
+        for name in attribute_names("activity_regularizer"):
+            if vars(outer).get(name) == penalty.regularizer:
+                setattr(outer, name, regularizer)
 
 
 def is_constraint(setting):
