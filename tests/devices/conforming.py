@@ -5,8 +5,9 @@ import pathlib
 import sys
 
 import keras
+import numpy as np
 
-from keras_norms.testing import command, runner
+from keras_norms.testing import backends, command, runner
 from keras_norms.testing.cases import load_cases, packaged_cases
 from keras_norms.testing.harness import OURS, Harness
 
@@ -23,6 +24,9 @@ class Nothing(keras.constraints.Constraint):
 
 if __name__ == "__main__":
     assert command.trouble(keras.backend.backend(), "mesh") is None
+    if keras.backend.backend() == "jax":  # cases give what they compute to several devices at once
+        pieces = backends.spread(np.zeros((4, 6, 3))).addressable_shards
+        assert {piece.data.shape for piece in pieces} == {(2, 3, 3)}
     wanted = sys.argv[1:]
     cases = [c for c in load_cases(pathlib.Path(packaged_cases())) if c.id in wanted]
     assert len(cases) == len(wanted)

@@ -38,6 +38,20 @@ def test_a_target_that_moves_a_little_each_time_is_not_idempotent():
     assert [m.what for m in found.over] == ["last"]
 
 
+def test_a_run_that_does_not_press_on_its_bound_shows_nothing():
+    given = case(
+        kind="bounded",
+        config={"max_value": 3.0},
+        inputs={"seed": 7, "learning_rate": 1e4, "epochs": 1},
+        expected={"bound": 3.0, "budget": 8},
+    )
+    assert outcome(given).status == "passed"
+    given.inputs["learning_rate"] = 1e-3
+    found = outcome(given)
+    assert found.status == "failed"
+    assert "must press on the bound" in found.message
+
+
 @pytest.mark.parametrize(("least", "most"), [(2.5, 4.0), (0.0, 1.5)])
 def test_singular_values_have_two_limits(least, most):
     class Doubles(Bounded):
