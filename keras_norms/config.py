@@ -81,8 +81,10 @@ def _as_before_json(value, kind):
         return tuple(_as_before_json(each, kind) for each in value)
     if isinstance(value, str) and value in _INFINITE and re.search(r"\bfloat\b", _text(kind)):
         return float(value)
-    if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, dict):
+        if "class_name" in value:
+            return keras.saving.deserialize_keras_object(value)
+        return {key: _as_before_json(each, kind) for key, each in value.items()}
     return value
 
 
@@ -116,6 +118,8 @@ def arguments_of(cls):
 def _as_json(value):
     if isinstance(value, (list, tuple)):
         return [_as_json(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _as_json(each) for key, each in value.items()}
     if isinstance(value, float) and math.isinf(value):
         return str(value)  # JSON has no infinity
     if value is None or isinstance(value, (int, float, str)):
@@ -170,6 +174,13 @@ def one_of(*words):
         return value
 
     return check
+
+
+def flag(name, value):
+    """`value`, which is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return value
 
 
 def limit(name, value):

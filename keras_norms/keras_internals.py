@@ -71,6 +71,14 @@ def own_losses_of(layer):
     return layer._get_own_losses()
 
 
+def put_back_losses(layer, losses):
+    """Give a layer the losses of its own again that `own_losses_of` returned.
+
+    Without this, the losses of the batch of an `audit` would be those of the model after it.
+    """
+    layer._losses[:] = losses
+
+
 def has_loss(model):
     """Whether a compiled model has a loss of its own, beside penalties and what `add_loss` adds.
 

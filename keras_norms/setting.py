@@ -87,11 +87,12 @@ class Setting(Configured):
         """A copy with other axes inside a group; itself if it has no groups.
 
         Raises:
-            TypeError: If the class is no dataclass, and its config has no `axis`.
+            TypeError: If the class has neither a field `axis`, which a dataclass makes of
+                `axis: int = 0`, nor `axis` in its config.
         """
         if not self.has_groups:
             return self
-        if dataclasses.is_dataclass(self):
+        if dataclasses.is_dataclass(self) and "axis" in {f.name for f in dataclasses.fields(self)}:
             return dataclasses.replace(self, axis=axis)
         try:
             config = self.get_config()
@@ -99,8 +100,9 @@ class Setting(Configured):
             config = {}
         if "axis" not in config:
             raise TypeError(
-                f"{type(self).__name__} must be a frozen dataclass with a field `axis`, or have "
-                f"`axis` in its config, or override `along`. Received: axis={axis!r}"
+                f"{type(self).__name__} must be a frozen dataclass with a field `axis`, which has "
+                "an annotation, or have `axis` in its config, or override `along`. "
+                f"Received: axis={axis!r}"
             )
         return type(self).from_config(config | {"axis": axis})  # type: ignore[attr-defined]
 
@@ -121,6 +123,36 @@ class Setting(Configured):
     def audit_columns(self, w: Any) -> dict[str, Any]:
         """Numbers that `audit` shows in columns of their own, by heading; none by default."""
         return {}
+
+
+def ask(setting: Any, name: str, otherwise: Any) -> Any:
+    """What one of our settings says of itself, by the name of the attribute.
+
+    Args:
+        setting: Any setting. One of another make may have an attribute that is called the same.
+        name: The name of an attribute of `Setting`, or of a class below it.
+        otherwise: The answer for a setting that is not ours, or whose class has no such attribute.
+    """
+    return getattr(setting, name, otherwise) if isinstance(setting, Setting) else otherwise
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two settings are the same: Keras' own are equal only if they are one object."""
+    if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
+        return one is other or _equal(one, other)
+    try:
+        # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
+        configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
+    except Exception:  # it has no config, or whatever a user's raises
+        return _equal(one, other)
+    return configs[0] == configs[1]
+
+
+def _equal(one, other):
+    try:
+        return bool(one == other)
+    except Exception:  # the comparison of arrays in it is no answer
+        return False
 
 
 def text_of(setting: Any) -> str:
@@ -172,7 +204,7 @@ class Several(Setting):
     @property
     def has_groups(self) -> bool:
         """Whether a member has groups."""
-        return any(getattr(each, "has_groups", False) for each in self.members)
+        return any(ask(each, "has_groups", False) for each in self.members)
 
     @property
     def needs_layout(self) -> bool:
@@ -182,7 +214,7 @@ class Several(Setting):
     @property
     def has_default_axis(self) -> bool:
         """Whether each member has its default axis."""
-        return all(getattr(each, "has_default_axis", True) for each in self.members)
+        return all(ask(each, "has_default_axis", True) for each in self.members)
 
     def group_axes(self, rank: int) -> tuple[int, ...]:
         """The axes inside the smallest group that holds a group of each member."""

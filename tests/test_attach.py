@@ -389,6 +389,23 @@ def test_a_set_without_a_point_of_that_shape_changes_nothing():
     assert not [f for f in kn.audit(model).findings if f.code == "violated"]
 
 
+@pytest.mark.parametrize(
+    "penalty", [kn.OrthogonalRegularizer(), kn.OrthogonalRegularizer() + kn.L2()]
+)
+def test_a_penalty_without_a_meaning_for_that_shape_changes_nothing(penalty):
+    class Scale(L.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(), name="scale")
+
+        def call(self, x):
+            return self.scale * x
+
+    model = keras.Sequential([L.Input((6,)), Scale(name="layer")])
+    with pytest.raises(ValueError, match=r"needs vectors.* for the weight .*layer/scale"):
+        kn.regularize(model, penalty, where="scale")
+    assert model.trainable_variables[0].regularizer is None
+
+
 def test_weights_of_a_frozen_model_are_frozen_whatever_their_layers_say():
     model = keras.Sequential([L.Input((4,)), L.Dense(3, kernel_regularizer=kn.L2(1.0))])
     model.trainable = False

@@ -55,6 +55,17 @@ NAN, INF = float("nan"), float("inf")
         (lambda: kn.MinMaxNorm(rate="all"), TypeError, "Received: rate='all'"),
         (lambda: kn.MaxNorm(axis=1.5), TypeError, "`axis` must be an integer.* Received: axis=1.5"),
         (lambda: kn.MaxNorm(axis="0"), TypeError, "Received: axis='0'"),
+        (lambda: kn.MaxNorm(axis=b"ab"), TypeError, "Received: axis=b'ab'"),
+        (lambda: kn.NormHistory(logs="no"), TypeError, "`logs` must be True.* logs='no'"),
+        (lambda: kn.NormHistory(spectra=1), TypeError, "`spectra` must be True.* spectra=1"),
+        (
+            lambda: kn.FactorSchedule(float, field=3),
+            *(TypeError, "`field` must be the name of a factor. Received: field=3"),
+        ),
+        (
+            lambda: kn.unit_axes(keras.layers.Dense(1), np.zeros(3)),
+            *(TypeError, "`weight` must be the name of an attribute or a variable"),
+        ),
         (lambda: kn.MaxNorm(axis=[0, "1"]), TypeError, r"Received: axis=\[0, '1'\]"),
         (lambda: kn.MaxNorm(axis=True), TypeError, "Received: axis=True"),
         (lambda: kn.UnitNorm(axis=[0, 0]), ValueError, r"Received: axis=\[0, 0\]"),
@@ -178,6 +189,16 @@ W = np.ones((3, 4), "float32")
             lambda: kn.OrthogonalRegularizer()(np.float32(3)),
             ValueError,
             "Received: a scalar weight",
+        ),
+        *(
+            (lambda each=each: each([[1.0, 2.0], [3.0]]), ValueError, "whose rows have one length.")
+            for each in (
+                kn.MaxNorm(),
+                kn.MaxNorm().project,
+                kn.NonNeg().excess,
+                kn.L2(),
+                kn.L2().value,
+            )
         ),
     ],
 )

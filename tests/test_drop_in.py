@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 
 import keras_norms
+import keras_norms as kn
 from keras_norms import constraints, regularizers
 
 PAIRS = [(keras.constraints, constraints), (keras.regularizers, regularizers)]
@@ -126,6 +127,31 @@ def test_an_unfinished_class_says_what_it_lacks():
         Nothing()(np.ones(2, "float32"))
     with pytest.raises(NotImplementedError, match="must define `compute_penalty"):
         regularizers.Regularizer()(np.ones(2, "float32"))
+
+
+@pytest.mark.parametrize("base", [constraints.Constraint, regularizers.Regularizer])
+def test_a_class_with_a_call_alone_has_no_other_one_to_ask(base):
+    class Calls(base):
+        def __call__(self, w):
+            return super().__call__(w)
+
+    with pytest.raises(NotImplementedError, match=r"Calls must define .* without `super"):
+        Calls()(np.ones(2, "float32"))
+
+
+def test_an_axis_without_an_annotation_is_no_field():
+    @dataclasses.dataclass(frozen=True)
+    class NoField(constraints.Constraint):
+        axis = 0
+
+        def compute_projection(self, w, axes):
+            return w
+
+    layer = keras.layers.Dense(2)
+    model = keras.Sequential([keras.layers.Input((3,)), layer])
+    with pytest.raises(TypeError, match=r"NoField must be .* a field `axis`, which has an annot"):
+        kn.constrain(model, NoField())
+    assert layer.kernel.constraint is None
 
 
 def test_a_class_of_another_package_is_not_taken_for_ours():

@@ -96,6 +96,28 @@ def test_paths_come_before_the_order():
     assert (its["c"].kernel.constraint, its["d"].kernel.constraint) == (kn.MaxNorm(1.0), None)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"constraint": "max_norm"}, "The constraint of m/last/kernel must be what .* 'max_norm'"),
+        ({"regularizer": 3}, "The regularizer of m/last/kernel must be what .* Received: 3"),
+        ({"shape": 5}, "`filepath` must be a file that `keras_norms.save_settings` wrote"),
+        ({"path": 5}, "`filepath` must be a file that `keras_norms.save_settings` wrote"),
+    ],
+)
+def test_a_file_that_was_edited_changes_nothing(change, message):
+    layers = [L.Dense(4, name="first"), L.Dense(2, name="last")]
+    model = keras.Sequential([L.Input((3,)), *layers], name="m")
+    kn.save_settings(model, "settings.json")
+    data = json.loads(pathlib.Path("settings.json").read_text())
+    next(each for each in data["weights"] if each["path"] == "m/last/kernel").update(change)
+    pathlib.Path("settings.json").write_text(json.dumps(data))
+    kn.constrain(model, kn.MaxNorm(1.0))
+    with pytest.raises(ValueError, match=message):
+        kn.load_settings(model, "settings.json")
+    assert [layer.kernel.constraint for layer in layers] == [kn.MaxNorm(1.0)] * 2
+
+
 def test_another_model_is_refused_and_left_alone():
     kn.save_settings(constrained("sequential"), "settings.json")
     for other, message in (

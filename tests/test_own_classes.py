@@ -174,6 +174,81 @@ class ByWord(keras.constraints.Constraint):
         return ops.minimum(w, 0.5)
 
 
+@pytest.mark.parametrize("base", [keras.constraints.Constraint, keras.regularizers.Regularizer])
+def test_a_class_of_keras_may_mean_something_else_by_all_our_names(base):
+    """What is not ours is never asked."""
+
+    @registered
+    class Foreign(base):
+        def __init__(self):
+            self.members = self.factors = self.step_rate = self.axis = 8
+            self.has_groups = self.needs_layout = self.for_activations = True
+            self.is_sparse = self.is_exact = True
+            self.norm_bounds = self.audit_columns = None
+
+        def __call__(self, w):
+            return 0.5 * w if base is keras.constraints.Constraint else ops.sum(w)
+
+        def get_config(self):
+            return {}
+
+    model = keras.Sequential([L.Input((4,)), L.Dense(3)])
+    is_constraint = base is keras.constraints.Constraint
+    (kn.constrain if is_constraint else kn.regularize)(model, Foreign(), axis="own")
+    model.compile("sgd", "mse")
+    callbacks = [kn.NormHistory(), *([kn.ProjectWeights()] if is_constraint else [])]
+    model.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0, callbacks=callbacks)
+    audit = kn.audit(model)
+    assert {finding.code for finding in audit.findings} <= {"violated"}  # it halves them each time
+    audit.plot()
+    assert "Foreign" in str(audit)
+    if not is_constraint:
+        with pytest.raises(ValueError, match="it has no factor"):
+            model.fit(
+                *(np.ones((2, 4)), np.ones((2, 3))),
+                verbose=0,
+                callbacks=[kn.FactorSchedule(float)],
+            )
+
+
+@registered
+@dataclasses.dataclass(frozen=True)
+class Named(Constraint):
+    """A field that is a dict of arrays."""
+
+    bounds: dict = dataclasses.field(default_factory=dict)
+
+    def compute_projection(self, w, axes):
+        return w
+
+
+@registered
+class LosesArrays(Constraint):
+    """What it holds comes back as something else, under the same keys."""
+
+    def __init__(self, bounds):
+        self.bounds = bounds
+
+    def get_config(self):
+        return {"bounds": dict.fromkeys(self.bounds, 0.0)}
+
+    def compute_projection(self, w, axes):
+        return w
+
+
+def test_a_dict_of_arrays_comes_back(tmp_path):
+    layer = L.Dense(3, kernel_constraint=Named({"a": np.array([1.0, 2.0]), "b": ({"c": 1.0},)}))
+    model = keras.Sequential([L.Input((4,)), layer])
+    assert kn.audit(model, saving=True).findings == ()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras").layers[0].kernel.constraint
+    np.testing.assert_array_equal(loaded.bounds["a"], [1.0, 2.0])
+    assert loaded.bounds["b"] == ({"c": 1.0},)
+    assert needed_to_load(loaded) is None
+    assert needed_to_load(LosesArrays({"a": np.array([1.0, 2.0])})).startswith("let `get_config`")
+    assert needed_to_load(LosesArrays({"a": 0.0})) is None
+
+
 def test_a_users_class_may_mean_something_else_by_axis():
     layer = L.Dense(4, kernel_constraint=ByWord(), kernel_initializer="zeros")
     model = keras.Sequential([L.Input((3,)), layer])

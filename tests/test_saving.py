@@ -1,6 +1,8 @@
 """What a saved model keeps of its settings, and what is said of it, are the same."""
 
+import dataclasses
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,8 +12,9 @@ from test_layouts import arguments_of, build, layer_classes
 from whole_models import BUILDERS, L, quietly
 
 import keras_norms as kn
+from keras_norms.constraints import Constraint
 from keras_norms.models import saving, selection, weights
-from keras_norms.models.loading import same
+from keras_norms.setting import same
 
 BOUND = 0.5
 
@@ -60,6 +63,62 @@ def test_every_weight_of_every_layer_is_kept_or_named(name):
         build(twin)
         found = [getattr(w.variable, kind) for w in weights.contents_of(twin).weights]
         assert [setting == f for f in found] == [change.saved for change in changes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighted(Constraint):
+    """Its `==` compares arrays, and says neither True nor False."""
+
+    scale: Any = 1.0
+
+    def compute_projection(self, w, axes):
+        return w
+
+
+@pytest.mark.parametrize(
+    "make", [keras.constraints.NonNeg, kn.NonNeg, lambda: Weighted(np.array([1.0, 2.0]))]
+)
+def test_equal_settings_of_attention_are_one_argument(make, tmp_path):
+    """Also if their `==` does not say so."""
+
+    def attention(constraint=None):
+        inputs = L.Input((5, 8))
+        layer = L.MultiHeadAttention(2, 4, kernel_constraint=constraint)
+        return keras.Model(inputs, layer(inputs, inputs)), layer
+
+    objects = {"Weighted": Weighted}
+    with keras.saving.custom_object_scope(objects):
+        kn.save_settings(attention(make())[0], tmp_path / "settings.json")
+    model, layer = attention()
+    kn.load_settings(model, tmp_path / "settings.json", custom_objects=objects)
+    kernels = [w for w in model.weights if w.path.endswith("kernel")]
+    assert [type(w.constraint) for w in kernels] == [type(make())] * 4
+    assert type(layer._kernel_constraint) is type(make())
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: keras.constraints.MaxNorm(1.0), lambda: Weighted(np.array([1.0, 2.0]))]
+)
+def test_the_same_again_is_in_place_of_nothing_else(make):
+    model = keras.Sequential([keras.layers.Input((4,)), L.Dense(2)])
+    with keras.saving.custom_object_scope({"Weighted": Weighted}):
+        for _ in "ab":
+            (change,) = kn.constrain(model, make(), axis="own")
+            assert "in place of" not in str(change)
+
+
+def test_settings_that_nothing_compares_are_not_the_same():
+    @dataclasses.dataclass(frozen=True)
+    class NoConfig(keras.regularizers.Regularizer):
+        scale: Any
+
+        def __call__(self, w):
+            return keras.ops.sum(w)
+
+    model = keras.Sequential([keras.layers.Input((4,)), L.Dense(2)])
+    for _ in "ab":
+        changes = quietly(kn.regularize, model, NoConfig(np.array([1.0, 2.0])), axis="own")
+    assert "NoConfig, in place of " in str(changes)
 
 
 def test_attention_warns_and_names_its_kernels():

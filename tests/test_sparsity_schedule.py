@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from test_pruning import Watch, data, kernels, network, zeros
+from test_pruning import Mixing, Watch, data, kernels, network, zeros
 
 import keras_norms as kn
 from keras_norms.keras_internals import HAS_STATELESS_TRAINER
@@ -241,6 +241,16 @@ def test_what_is_left_out_is_told_once():
         warnings.simplefilter("always", kn.KerasNormsWarning)
         model.fit(np.ones((4, 4)), np.ones((4, 3)), epochs=4, verbose=0, callbacks=[schedule])
     assert len([w for w in caught if "mixing" in str(w.message)]) == 1
+
+
+def test_masks_that_no_saved_model_holds_are_told_once():
+    model = keras.Sequential([keras.layers.Input((8,)), Mixing(name="mix")])
+    model.compile("sgd", "mse")
+    schedule = kn.SparsitySchedule(0.5, 0, 2, where="mix/")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", kn.KerasNormsWarning)
+        model.fit(np.ones((4, 8)), np.ones((4, 8)), epochs=4, verbose=0, callbacks=[schedule])
+    assert len([w for w in caught if "will be lost when the model is saved" in str(w.message)]) == 1
 
 
 @pytest.mark.skipif(

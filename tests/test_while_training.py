@@ -36,9 +36,10 @@ def test_an_optimizer_of_another_make_is_no_obstacle(optimizer):
     assert kn.audit(model).findings == ()
 
 
+@pytest.mark.parametrize("is_inside", [False, True])
 @pytest.mark.parametrize("function", ["constrain", "project", "audit", "freeze_zeros"])
-def test_between_two_batches(function):
-    """JAX holds the variables in the state of its training step then."""
+def test_between_two_batches(function, is_inside):
+    """JAX holds the variables in the state of the training step then, of the outermost model."""
     found = []
 
     def act(batch, logs):
@@ -47,11 +48,27 @@ def test_between_two_batches(function):
             found.append(getattr(kn, function)(model, *arguments))
 
     model = small(kernel_constraint=kn.Chain(kn.FixedMask(np.eye(3, 4)), kn.MaxNorm(0.5)))
-    fit(model, keras.callbacks.LambdaCallback(on_train_batch_end=act))
+    trained = keras.Sequential([L.Input((3,)), model]) if is_inside else model
+    trained.compile(keras.optimizers.SGD(0.1), "mse")
+    fit(trained, keras.callbacks.LambdaCallback(on_train_batch_end=act))
     assert len(found) == 1
     if function == "constrain":
         assert max(unit_norms(kernel).max() for kernel in kernels(model).values()) < 0.1 + 1e-6
     assert kn.audit(model).findings == ()
+
+
+def test_an_audit_of_a_batch_leaves_no_losses_in_the_model():
+    model = small(activity_regularizer=kn.L2(0.1))
+    ones = np.ones((8, 3), "float32")
+    before = [[float(keras.ops.convert_to_numpy(each)) for each in model.losses]]
+    for _ in range(2):
+        kn.audit(model, ones, ones[:, :2])
+        before.append([float(keras.ops.convert_to_numpy(each)) for each in model.losses])
+    assert before == [[], [], []]
+    model(ones)
+    (held,) = model.losses
+    kn.audit(model, 2 * ones)
+    assert model.losses == [held]
 
 
 def test_a_loss_that_is_not_registered_loses_no_constraint():

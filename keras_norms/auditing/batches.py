@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_norms.keras_internals import has_loss, own_losses_of
+from keras_norms.keras_internals import has_loss, own_losses_of, put_back_losses
 from keras_norms.models.penalties import is_constraint, penalties_of
 
 
@@ -129,6 +129,7 @@ def _unchanged(contents):
         held = keras.tree.flatten(getattr(layer, "states", ()))
         states += [each for each in held if isinstance(each, keras.Variable)]
     before = [ops.copy(state.value) for state in states]
+    losses = [own_losses_of(layer) for layer in layers]
     # A wrapped module of PyTorch, and those in it, remember whether they were called to train.
     wrapped = [each.module for each in layers if hasattr(getattr(each, "module", None), "modules")]
     modules = [module for outer in wrapped for module in outer.modules()]
@@ -138,6 +139,8 @@ def _unchanged(contents):
     finally:
         for state, value in zip(states, before, strict=True):
             state.assign(value)
+        for layer, of_last_call in zip(layers, losses, strict=True):
+            put_back_losses(layer, of_last_call)
         ids = {id(state) for state in states}
         for metric in getattr(model, "metrics", []):
             if not ids.issuperset(map(id, metric.variables)):  # made by the loss of this batch

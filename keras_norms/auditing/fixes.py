@@ -12,6 +12,7 @@ from keras_norms.models.expressions import (
     variable_expression,
 )
 from keras_norms.models.weights import SETTERS
+from keras_norms.setting import ask
 
 
 def call_for_units(kind, weight, setting, wrong):
@@ -51,7 +52,7 @@ def call_as_it_is(kind, weight, setting, made_by=""):
     if text is None:
         held = getattr(weight.variable, kind) if made_by else setting
         text = f"{_held_expression(kind, weight, held)}{made_by}"
-    has_axis = kind == "constraint" or getattr(setting, "has_groups", False)
+    has_axis = kind == "constraint" or ask(setting, "has_groups", False)
     own = ', axis="own"' if has_axis and setting is not None else ""
     return f"kn.{SETTERS[kind]}(model, {text}, where={where_expression(weight)}{own})"
 

@@ -16,10 +16,11 @@ from keras_norms.models.averages import value_of
 from keras_norms.models.copies import lost_by_saving
 from keras_norms.models.describe import drop_in_of, title, without_rates
 from keras_norms.models.holders import said_by_layer
-from keras_norms.models.loading import needed_to_load, same
+from keras_norms.models.loading import needed_to_load
 from keras_norms.models.measures import worst_excess
 from keras_norms.models.saving import saved_settings
 from keras_norms.models.weights import KINDS
+from keras_norms.setting import ask, same
 
 
 def not_finite_loss(contents, loss):
@@ -68,7 +69,7 @@ def repeated_rate(contents):
     )
     for weight in contents.constrained:
         constraint = drop_in_of(weight.variable.constraint)
-        rate = getattr(constraint, "step_rate", 1)
+        rate = ask(constraint, "step_rate", 1)
         if steps > 1 and rate < 1 and not weight.obstacle:
             yield Finding(
                 "repeated-rate",

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from keras_norms.models.describe import drop_in_of
 from keras_norms.models.measures import group_axes_of
 from keras_norms.numerics.groups import axes_of_layout
+from keras_norms.setting import ask
 
 MOST_DOTS = 2000
 
@@ -35,7 +36,7 @@ def norms_against_bounds(reports):
     axes = figure.subplots()
     draw = np.random.default_rng(0)
     for row, report in enumerate(reports):
-        least, largest = getattr(drop_in_of(report.constraint), "norm_bounds", (0.0, math.inf))
+        least, largest = ask(drop_in_of(report.constraint), "norm_bounds", (0.0, math.inf))
         norms = report.norms[np.isfinite(report.norms)]
         shown = norms[:: math.ceil(len(norms) / MOST_DOTS) or 1]
         outside = (shown > largest * (1 + 1e-5)) | (shown < least * (1 - 1e-5))
@@ -67,6 +68,6 @@ def _groups_are_units(report):
     """Whether the constraint is about the norms of units, which the picture shows."""
     constraint = drop_in_of(report.constraint)
     has_units = "unit" in (report.layout or "").split()
-    if not has_units or not getattr(constraint, "has_groups", False):
+    if not has_units or not ask(constraint, "has_groups", False):
         return True
     return group_axes_of(constraint, len(report.shape)) == axes_of_layout(report.layout)

@@ -7,9 +7,9 @@ from keras_norms.auditing.finding import Finding
 from keras_norms.auditing.fixes import call_as_it_is, call_for_units
 from keras_norms.models.describe import checked_drop_in_of, drop_in_of, title
 from keras_norms.models.holders import said_by_layer
-from keras_norms.models.loading import same
 from keras_norms.models.weights import KINDS
 from keras_norms.regularizers import Regularizer
+from keras_norms.setting import ask, same
 
 
 def not_applied(weight):
@@ -134,7 +134,7 @@ def cannot_apply(weight, kind, error):
 def batch_of_weights(weight):
     """A penalty of activations is on a weight, which has no batch."""
     regularizer = weight.variable.regularizer
-    if not getattr(regularizer, "for_activations", False) or weight.obstacle:
+    if not ask(regularizer, "for_activations", False) or weight.obstacle:
         return
     yield Finding(
         "batch-of-weights",

@@ -32,10 +32,13 @@ def own_step(contents):
 
 def _own_method(cls, name):
     """The function under a name of a class; None if it is Keras', or there is none."""
-    method = getattr(cls, name, None)
+    method = inspect.getattr_static(cls, name, None)  # which runs no property of a metaclass
+    method = getattr(method, "__func__", method)  # of a static method or a method of the class
     function = inspect.unwrap(method) if callable(method) else None
-    is_own = inspect.isfunction(function) and function.__module__.partition(".")[0] != "keras"
-    return function if is_own else None
+    if not inspect.isfunction(function):
+        return None
+    module = function.__module__ or ""  # None for a function that `exec` has made
+    return None if module.partition(".")[0] == "keras" else function
 
 
 def _names_in(step, cls):

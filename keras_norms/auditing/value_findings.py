@@ -11,6 +11,7 @@ from keras_norms.models.describe import drop_in_of, members_of, title
 from keras_norms.models.expressions import variable_expression
 from keras_norms.models.measures import projected, worst_excess
 from keras_norms.numerics.precision import EPS
+from keras_norms.setting import ask
 
 
 def not_finite(weight):
@@ -66,7 +67,7 @@ def violated(weight, worst):
         return
     if weight.normalizer is not None:  # which is what puts it outside
         return
-    if getattr(drop_in_of(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
+    if ask(drop_in_of(constraint), "step_rate", 1) < 1 and weight.obstacle is None:
         return  # it comes nearer with each step
     outside = f"a group is {worst:.3g} outside {title(constraint)}"
     severity, code, fix = "warning", "violated", "kn.project(model)"
@@ -92,7 +93,7 @@ def half_precision(weight):
     variable = weight.variable
     dtype = keras.backend.standardize_dtype(variable.dtype)
     members = map(drop_in_of, members_of(variable.constraint))
-    if all(getattr(each, "is_exact", False) for each in members):
+    if all(ask(each, "is_exact", False) for each in members):
         return
     if dtype in ("float16", "bfloat16"):
         and_norms = (

@@ -55,10 +55,13 @@ class Constraint(Setting, keras.constraints.Constraint):
 
         Raises:
             TypeError: If `w` does not hold floating-point numbers.
-            ValueError: If `w` lacks an axis that `axis` names.
+            ValueError: If `w` lacks an axis that `axis` names, or its rows have several lengths.
         """
         if type(self) is Constraint:  # no set at all: the weights stay, as in Keras
             return w
+        if not self._defines("compute_projection") and not self._defines("compute_step"):
+            # It is `super().__call__` of a class that overrides the call only.
+            raise NotImplementedError(self._what_is_missing())
         return self._map(self.compute_step, w)
 
     def project(self, w: Any) -> Any:
@@ -105,12 +108,18 @@ class Constraint(Setting, keras.constraints.Constraint):
         Returns:
             A tensor of the shape and dtype of `w`.
         """
-        if type(self).__call__ is Constraint.__call__:
-            raise NotImplementedError(
-                f"{type(self).__name__} must define `compute_projection(w, axes)`, or override "
-                "`__call__`."
-            )
+        if not self._defines("__call__"):
+            raise NotImplementedError(self._what_is_missing())
         return self(w)
+
+    def _defines(self, name):
+        return getattr(type(self), name) is not getattr(Constraint, name)
+
+    def _what_is_missing(self):
+        return (
+            f"{type(self).__name__} must define `compute_projection(w, axes)`, or override "
+            "`__call__` without `super().__call__`."
+        )
 
     def compute_step(self, w: Any, axes: tuple[int, ...]) -> Any:
         """`w` after one training step: the projection, unless a subclass goes a part of the way.

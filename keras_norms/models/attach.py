@@ -15,10 +15,16 @@ from keras_norms.models.changes import Changes
 from keras_norms.models.describe import checked_drop_in_of, title
 from keras_norms.models.planning import planned
 from keras_norms.models.selection import without_settings
-from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
+from keras_norms.models.setters import (
+    project_weight,
+    set_on_weights,
+    warn_if_lost,
+    warn_if_not_finite,
+)
 from keras_norms.models.weights import contents_of
 from keras_norms.regularizers import Regularizer
 from keras_norms.regularizers import get as get_regularizer
+from keras_norms.setting import ask
 
 
 def constrain(
@@ -99,6 +105,7 @@ def constrain(
     contents = contents_of(model)
     settings, skipped = planned(contents, constraint, where, axis == "unit", unknown)
     changes = set_on_weights(contents, constraint, settings, skipped, "constraint")
+    warn_if_lost(changes, "constraint")
     if constraint is not None:
         for weight, _ in settings:
             project_weight(weight.variable)
@@ -146,7 +153,7 @@ def regularize(
             "`regularizer` must be a penalty; `keras_norms.constrain` sets constraints. "
             f"Received: regularizer={title(regularizer)}"
         )
-    if getattr(regularizer, "for_activations", False):
+    if ask(regularizer, "for_activations", False):
         raise ValueError(
             "`regularizer` must be for weights, which have no batch. "
             f"Received: regularizer={regularizer}"
@@ -157,7 +164,9 @@ def regularize(
     settings, skipped = planned(
         contents, regularizer, where, axis == "unit", unknown, "regularizer"
     )
-    return set_on_weights(contents, regularizer, settings, skipped, "regularizer")
+    changes = set_on_weights(contents, regularizer, settings, skipped, "regularizer")
+    warn_if_lost(changes, "regularizer")
+    return changes
 
 
 def project(model: Any) -> list[str]:

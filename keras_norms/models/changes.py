@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_norms.models.describe import title
 from keras_norms.models.selection import Skipped
+from keras_norms.setting import same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Change:
         line = f"{self.path} {self.shape}: {title(self.after)}"
         if self.is_fitted:
             line += f', from its layout "{self.layout}"'
-        if self.before is not None and self.before != self.after:
+        if self.before is not None and not same(self.before, self.after):
             same_text = title(self.before) == title(self.after)  # of a class and its drop-in
             line += f", in place of {_KERAS_OWN if same_text else title(self.before)}"
         if self.saved is False and self.after is None:

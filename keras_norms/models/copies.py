@@ -6,8 +6,9 @@ import tempfile
 import keras
 
 from keras_norms.keras_internals import is_from_keras, same_random_numbers
-from keras_norms.models.loading import needed_to_load, same
+from keras_norms.models.loading import needed_to_load
 from keras_norms.models.weights import KINDS, contents_of
+from keras_norms.setting import same
 
 
 def lost_by_saving(contents):

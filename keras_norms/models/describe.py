@@ -9,7 +9,7 @@ from keras_norms.constraints import Chain
 from keras_norms.constraints.lookup import CLASSES as CONSTRAINTS
 from keras_norms.identifiers import drop_in
 from keras_norms.regularizers.lookup import CLASSES as REGULARIZERS
-from keras_norms.setting import text_of
+from keras_norms.setting import ask, text_of
 
 
 def drop_in_of(setting):
@@ -34,13 +34,13 @@ def checked_drop_in_of(setting):
 
 def members_of(constraint):
     """The constraints that a chain is made of, or the one that it is, or none."""
-    found = getattr(drop_in_of(constraint), "members", (constraint,))
+    found = ask(drop_in_of(constraint), "members", (constraint,))
     return [each for each in found if each is not None]
 
 
 def without_rates(constraint):
     """What of a constraint goes all of the way in one step."""
-    return part_of(constraint, lambda member: getattr(member, "step_rate", 1) == 1)
+    return part_of(constraint, lambda member: ask(member, "step_rate", 1) == 1)
 
 
 def part_of(constraint, is_kept):
@@ -57,7 +57,7 @@ def chained(members):
 
 def is_sparse(constraint):
     """Whether it is one of our constraints that put entries to zero."""
-    return getattr(constraint, "is_sparse", False)
+    return ask(constraint, "is_sparse", False)
 
 
 def is_exported(setting):

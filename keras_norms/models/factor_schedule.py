@@ -12,6 +12,7 @@ from keras_norms.models.holders import renew_steps
 from keras_norms.models.penalties import penalties_of, set_penalties
 from keras_norms.models.selection import compiled
 from keras_norms.models.weights import check_built, contents_of
+from keras_norms.setting import ask, same
 from keras_norms.warning import warn
 
 
@@ -33,8 +34,8 @@ class FactorSchedule(keras.callbacks.Callback):
             only one.
 
     Raises:
-        TypeError: If `schedule` is not callable, or `where` no string or pattern; when an epoch
-            begins, if `schedule` returns no number.
+        TypeError: If `schedule` is not callable, `where` no string or pattern, or `field` no
+            string; when an epoch begins, if `schedule` returns no number.
         ValueError: If `where` is no regular expression; when training begins, if the model is not
             built, as may be under TensorFlow, no penalty is selected, or one is not a regularizer
             of keras_norms or of Keras with that factor; when an epoch begins, if the factor is
@@ -65,6 +66,8 @@ class FactorSchedule(keras.callbacks.Callback):
             )
         if where is not None and not isinstance(where, (str, re.Pattern)):
             raise TypeError(f"`where` must be a regular expression. Received: where={where!r}")
+        if field is not None and not isinstance(field, str):
+            raise TypeError(f"`field` must be the name of a factor. Received: field={field!r}")
         self.schedule = schedule
         self.where = where if where is None else compiled(where)
         self.field = field
@@ -104,7 +107,7 @@ class FactorSchedule(keras.callbacks.Callback):
         for penalty in self._find(contents):  # all are made before one is set: it may be refused
             old = drop_in_of(penalty.regularizer)
             new = old.with_factor(_factor_of(penalty, self.field), factor)
-            if new != old:
+            if not same(new, old):
                 changed.append((penalty, new))
         if changed:
             set_penalties(contents, changed)
@@ -114,11 +117,11 @@ class FactorSchedule(keras.callbacks.Callback):
 def _factor_of(penalty, field):
     """The name of the field that holds the factor of a penalty."""
     regularizer = drop_in_of(penalty.regularizer)
-    factors = getattr(regularizer, "factors", ())
+    factors = ask(regularizer, "factors", ())
     chosen = [name for name in factors if field in (None, name)]
     if len(chosen) != 1:
         have = f"it has {', '.join(factors)}" if factors else "it has no factor"
-        if len(getattr(regularizer, "members", ())) > 1:
+        if len(ask(regularizer, "members", ())) > 1:
             have = "each of its terms has factors of its own; use an `L1L2`, or a single term"
         raise ValueError(
             "FactorSchedule is for regularizers with one factor, or with the one that `field` "

@@ -231,8 +231,8 @@ def _read(filepath):
                 data = json.loads(archive.read(MEMBER))
         else:
             data = json.loads(filepath.read_text("utf-8"))
-        needed, found = {"path", "shape", *KINDS}, data["format"]
-        if found == _FORMAT and all(needed <= each.keys() for each in data["weights"]):
+        found = data["format"]
+        if found == _FORMAT and all(map(_is_entry, data["weights"])):
             return data["weights"]
     except (*_UNREADABLE, ValueError, KeyError, TypeError, AttributeError):
         found = None
@@ -245,6 +245,12 @@ def _read(filepath):
         "`filepath` must be a file that `keras_norms.save_settings` wrote. "
         f"Received: filepath={str(filepath)!r}"
     )
+
+
+def _is_entry(entry):
+    """Whether it says of a weight what `_entry` does."""
+    has_place = isinstance(entry["path"], str) and isinstance(entry["shape"], list)
+    return has_place and entry.keys() >= {*KINDS}
 
 
 def _matched(weights, entries, filepath):
@@ -298,9 +304,15 @@ def _is_elsewhere(name, ours, theirs):
 def _made(entry, kind, custom_objects):
     """The setting of an entry."""
     try:
-        return keras.saving.deserialize_keras_object(entry[kind], custom_objects=custom_objects)
+        made = keras.saving.deserialize_keras_object(entry[kind], custom_objects=custom_objects)
     except Exception as error:  # whatever a reader raises
         raise ValueError(
             f"The {kind} of {entry['path']} cannot be loaded; name its class or function in "
             f"`custom_objects`. Received: {entry[kind]!r}"
         ) from error
+    if made is not None and not callable(made):
+        raise ValueError(
+            f"The {kind} of {entry['path']} must be what `keras_norms.save_settings` wrote. "
+            f"Received: {entry[kind]!r}"
+        )
+    return made

@@ -5,6 +5,7 @@ import collections
 import keras
 
 from keras_norms.keras_internals import forget_steps, models_with
+from keras_norms.setting import same
 
 
 def apply_settings(weights, settings, kind):
@@ -30,7 +31,7 @@ def apply_settings(weights, settings, kind):
                 continue
             held = nearest.get(place) or further[place]
             first = getattr(held[0], kind)
-            if all(getattr(variable, kind) == first for variable in held):
+            if all(same(getattr(variable, kind), first) for variable in held):
                 layer, attribute = place
                 setattr(layer, attribute, first)
 

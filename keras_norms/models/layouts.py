@@ -136,7 +136,7 @@ def unit_axes(layer: Any, weight: Any) -> tuple[int, ...]:
     """
     if not isinstance(layer, layers.Layer):
         raise TypeError(f"`layer` must be a Keras layer. Received: layer={layer!r}")
-    if not isinstance(weight, str) and not hasattr(weight, "shape"):
+    if not isinstance(weight, (str, keras.Variable)) and not keras.ops.is_tensor(weight):
         raise TypeError(
             "`weight` must be the name of an attribute or a variable, as in "
             f'unit_axes(layer, "kernel"). Received: weight={weight!r}'

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_norms.config import arguments_of
 from keras_norms.models.describe import title
+from keras_norms.setting import ask, same
 
 
 def needed_to_load(setting):
@@ -31,7 +32,7 @@ def needed_to_load(setting):
 
 def _parts_of(setting):
     """The settings that a setting is made of: members, and what one of its arguments is."""
-    members = [each for each in getattr(setting, "members", ()) if each is not setting]
+    members = [each for each in ask(setting, "members", ()) if each is not setting]
     arguments = getattr(setting, "__dict__", {}).values()
     return members or [each for each in arguments if hasattr(each, "get_config")]
 
@@ -46,23 +47,20 @@ def _is_kept(name, setting, loaded):
     held = next((n for n in (name, f"_{name}") if n in getattr(setting, "__dict__", ())), None)
     if held is None:
         return True
-    before, after = getattr(setting, held), getattr(loaded, held, None)
     try:
-        if hasattr(before, "get_config"):
-            return same(before, after)
-        is_nan = isinstance(before, float) and np.isnan(before)  # which equals nothing
-        return bool(is_nan or np.array_equal(before, after))  # in a config, a tuple is a list
+        return _are_alike(getattr(setting, held), getattr(loaded, held, None))
     except Exception:  # whatever a user's object raises if it is compared
         return True
 
 
-def same(one, other):
-    """Whether two settings are the same: Keras' own are equal only if they are one object."""
-    if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
-        return one is other or one == other
-    try:
-        # Configs may hold arrays, whose comparison is an array; serialized, they are lists.
-        configs = [keras.saving.serialize_keras_object(each) for each in (one, other)]
-    except NotImplementedError:  # they have no config
-        return one == other
-    return configs[0] == configs[1]
+def _are_alike(before, after):
+    """Whether two values of an argument are the same, but that configs make tuples lists."""
+    if isinstance(before, dict):
+        keys = before.keys()
+        is_dict = isinstance(after, dict) and keys == after.keys()
+        return is_dict and all(_are_alike(before[key], after[key]) for key in keys)
+    if hasattr(before, "get_config"):
+        before.get_config()  # raises if nothing can be said
+        return same(before, after)
+    is_nan = isinstance(before, float) and np.isnan(before)  # which equals nothing
+    return bool(is_nan or np.array_equal(before, after))

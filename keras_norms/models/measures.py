@@ -13,6 +13,7 @@ from keras_norms.numerics.groups import axis_of, canonical_axes, parts_of
 from keras_norms.numerics.norms import l2
 from keras_norms.numerics.precision import EPS, as_tensor, is_half, lift
 from keras_norms.numerics.spectra import spectral_bound
+from keras_norms.setting import ask
 
 # The most entries of a weight that are measured at once: 2 MiB of float32, of which a constraint
 # makes several copies.
@@ -143,7 +144,7 @@ def worst_excess(constraint, w):
 
 def _may_end_below(constraint):
     """Whether it is one of Keras that asks for a least norm, which its epsilon keeps it from."""
-    least, _ = getattr(drop_in_of(constraint), "norm_bounds", (0, math.inf))
+    least, _ = ask(drop_in_of(constraint), "norm_bounds", (0, math.inf))
     return is_from_keras(constraint) and least > 0
 
 
@@ -177,9 +178,7 @@ def columns_of(setting, variable):
     Raises:
         TypeError: If a user's `audit_columns` returns anything else.
     """
-    if not hasattr(setting, "audit_columns"):
-        return {}
-    found = setting.audit_columns(variable)
+    found = ask(setting, "audit_columns", lambda variable: {})(variable)
     try:
         return {heading: float(value) for heading, value in found.items()}
     except (AttributeError, TypeError, ValueError):

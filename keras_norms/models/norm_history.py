@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_norms.config import flag
 from keras_norms.constraints import Constraint
 from keras_norms.models.describe import drop_in_of, is_sparse, part_of
 from keras_norms.models.measures import (
@@ -35,7 +36,8 @@ class NormHistory(keras.callbacks.Callback):
     - "on_bound/path", if it has a constraint that is no sparse one: the share of its groups that
       would leave their set if they grew by 1 %. Near 1, the constraint decides the norms; at 0, it
       does nothing.
-    - "zeros/path", if it has a sparse constraint: the share of its weights that are zero.
+    - "zeros/path", if it has a sparse constraint: the share of its weights that are zero; likewise
+      what `audit_columns` of a constraint of your own says, under its headings.
     - "penalty/path", if it has a regularizer and is not frozen: what that adds to the loss.
     - "singular_value/path", for kernels and with `spectra=True`: the largest singular value of its
       units, as an upper bound that is at most 0.1 % above it. It takes some 10 products of the
@@ -51,6 +53,7 @@ class NormHistory(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: If `where` is none, as for `keras_norms.constrain`.
+        TypeError: If `logs` or `spectra` is neither True nor False.
         ValueError: When training begins, if nothing records: a training loop of your own needs
             `keras.callbacks.CallbackList(..., add_history=True)`; or if there is no such weight.
             Under TensorFlow, a model that is not built yet has none before the end of the epoch.
@@ -70,9 +73,9 @@ class NormHistory(keras.callbacks.Callback):
     def __init__(self, where: Any = None, logs: bool = False, spectra: bool = False) -> None:
         super().__init__()
         check_where(where)
-        self.spectra = spectra
         self.where = where
-        self.logs = logs
+        self.logs = flag("logs", logs)
+        self.spectra = flag("spectra", spectra)
 
     def on_train_begin(self, logs=None):
         """Finds the weights, if they exist already."""

@@ -13,7 +13,7 @@ from keras_norms.models.selection import (
     without_layout,
     without_units,
 )
-from keras_norms.setting import Setting
+from keras_norms.setting import Setting, ask
 from keras_norms.warning import warn
 
 
@@ -28,8 +28,8 @@ def planned(contents, setting, where, to_units, unknown, kind="constraint", what
             'Removing needs an explicit `where`, for example `where=""`, which is every weight. '
             f"Received: {kind}=None, where=None"
         )
-    has_groups = to_units and getattr(setting, "has_groups", False)
-    is_fitted = to_units and getattr(setting, "needs_layout", False)
+    has_groups = to_units and ask(setting, "has_groups", False)
+    is_fitted = to_units and ask(setting, "needs_layout", False)
     needs_layout = is_fitted or where is None
     settings, skipped, without = [], [], []
     unbuilt = named_layers(contents, where)

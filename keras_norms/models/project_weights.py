@@ -29,8 +29,8 @@ class ProjectWeights(keras.callbacks.Callback):
     Under TensorFlow, a model that is not built yet has its weights after the first step only.
 
     Raises:
-        ValueError: When training begins, or at the end of the epoch if the model has no weights
-            before, if no weight of the model has a constraint.
+        ValueError: If no weight of the model has a constraint: when training, an evaluation or a
+            prediction begins, or at its end if the model has no weights before.
 
     Example:
     >>> import keras, numpy as np, keras_norms as kn

@@ -9,7 +9,12 @@ from keras_norms.models.changes import Changes
 from keras_norms.models.describe import chained, is_sparse, members_of, without_rates
 from keras_norms.models.distributions import Distribution, counts_for, masks_in, numbers_of
 from keras_norms.models.planning import planned
-from keras_norms.models.setters import project_weight, set_on_weights, warn_if_not_finite
+from keras_norms.models.setters import (
+    project_weight,
+    set_on_weights,
+    warn_if_lost,
+    warn_if_not_finite,
+)
 from keras_norms.models.weights import contents_of
 from keras_norms.numerics.sparsity import kept
 
@@ -61,7 +66,9 @@ def prune(
         size = math.prod(weight.variable.shape)
         share = sparsity if kept(size, sparsity) == count else 1 - count / size
         settings.append((weight, _beside(weight, Sparse(share))))
-    return _set(contents, settings, skipped)
+    changes = _set(contents, settings, skipped)
+    warn_if_lost(changes, "constraint")
+    return changes
 
 
 def freeze_zeros(model: Any, where: Any = None) -> Changes:
@@ -99,7 +106,9 @@ def freeze_zeros(model: Any, where: Any = None) -> Changes:
             f"No weight that `where` selects has a zero. Received: where={where!r}, which is "
             f"{', '.join(w.path for w in weights[:3])}{', ...' if len(weights) > 3 else ''}"
         )
-    return set_masks(contents, masks, skipped)
+    changes = set_masks(contents, masks, skipped)
+    warn_if_lost(changes, "constraint")
+    return changes
 
 
 def to_prune(model, where):

@@ -13,7 +13,8 @@ import weakref
 import keras
 
 from keras_norms.keras_internals import aside, is_from_keras
-from keras_norms.models.loading import needed_to_load, same
+from keras_norms.models.loading import needed_to_load
+from keras_norms.setting import same
 
 
 class _Mark:

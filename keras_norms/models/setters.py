@@ -13,6 +13,7 @@ from keras_norms.models.holders import apply_settings, renew_steps
 from keras_norms.models.loading import needed_to_load
 from keras_norms.models.measures import projected
 from keras_norms.models.saving import saved_settings
+from keras_norms.setting import ask, same
 from keras_norms.warning import warn
 
 
@@ -40,14 +41,18 @@ def set_on_weights(contents, given, settings, skipped, kind):
             before=old,
             after=setting,
             saved=is_saved,
-            is_fitted=given is not None and setting != given,
+            is_fitted=given is not None and not same(setting, given),
         )
         for (weight, setting), old, is_saved in zip(settings, before, saved, strict=True)
     ]
+    return Changes(changes, skipped)
+
+
+def warn_if_lost(changes, kind):
+    """Warn about settings that a saved model does not hold."""
     lost = [change for change in changes if change.saved is False]
     if lost:
         warn(_about_lost(lost, kind))
-    return Changes(changes, skipped)
 
 
 def _about_lost(changes, kind):
@@ -74,7 +79,7 @@ def _about_lost(changes, kind):
 
 def _try(setting, weight, kind):
     """Refuse what cannot be applied, before anything is changed."""
-    members = getattr(setting, "members", (setting,))
+    members = ask(setting, "members", (setting,))
     if setting is None or all(map(is_exported, members)):
         return  # it checked its parameters when it was made
     try:

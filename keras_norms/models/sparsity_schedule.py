@@ -16,6 +16,7 @@ from keras_norms.models.measures import worst_excess
 from keras_norms.models.project_weights import ProjectWeights
 from keras_norms.models.pruning import has_sparse, set_masks, to_prune
 from keras_norms.models.selection import Skipped, check_where
+from keras_norms.models.setters import warn_if_lost
 from keras_norms.models.weights import check_built, contents_of
 from keras_norms.warning import warn
 
@@ -152,7 +153,9 @@ class SparsitySchedule(ProjectWeights):
         is_held = sparsity == self._held and all(map(has_sparse, self._weights))
         if epoch >= self.begin_epoch and not is_held:
             masks = masks_for(self._weights, sparsity, self.distribution)
-            set_masks(self._contents, list(zip(self._weights, masks, strict=True)))
+            changes = set_masks(self._contents, list(zip(self._weights, masks, strict=True)))
+            if self._held is None:  # once, not at every change
+                warn_if_lost(changes, "constraint")
             self._held = sparsity
         super().on_epoch_begin(epoch, logs)
 

@@ -21,6 +21,7 @@ from keras_norms.keras_internals import (
     has_lost_value,
     hold_values,
     is_quantized,
+    models_with,
     quantization_of,
     trainable_variables_of,
 )
@@ -215,7 +216,6 @@ def contents_of(model):
     if not isinstance(model, keras.layers.Layer):
         load = "; `keras.saving.load_model` reads a file" if isinstance(model, _PATHS) else ""
         raise TypeError(f"`model` must be a Keras model or layer{load}. Received: {model!r}")
-    hold_values(model)
     layers = _layers_of(model)
     owners: dict[int, tuple] = {}
     for layer, enclosing in layers:
@@ -231,13 +231,7 @@ def contents_of(model):
             f"`model.build(input_shape)`. Received: {first.name} ({type(first).__name__}), "
             "which is not built"
         )
-    lost = next((v for _, _, v, _ in owners.values() if has_lost_value(v)), None)
-    if lost is not None:
-        raise ValueError(
-            "The weights have no values any more, because a step of `fit` failed, and Keras does "
-            "not put them back under JAX; make the model anew, and load its weights there. "
-            f"Received: {model.name}, whose {lost.path} has none"
-        )
+    _see_that_they_hold_values(model, [variable for _, _, variable, _ in owners.values()])
     own = {i: v.path.removeprefix(f"{model.name}/") for i, (_, _, v, _) in owners.items()}
     total = collections.Counter(own.values())
     seen: collections.Counter[str] = collections.Counter()
@@ -248,6 +242,25 @@ def contents_of(model):
         label = path if seen[path] == 1 else f"{path}:{seen[path]}"
         weights.append(Weight(layer, name, variable, enclosing, label, total[own[i]] > 1))
     return Contents(tuple(layers), tuple(weights), unbuilt)
+
+
+def _see_that_they_hold_values(model, variables):
+    """Let the variables of a model hold their values, which JAX takes out of them in `fit`.
+
+    Raises:
+        ValueError: If nothing has them any more.
+    """
+    hold_values(model)
+    if any(map(has_lost_value, variables)):  # another model, which has this one in it, is trained
+        for each in models_with([model]):
+            hold_values(each)
+    lost = next(filter(has_lost_value, variables), None)
+    if lost is not None:
+        raise ValueError(
+            "The weights have no values any more, because a step of `fit` failed, and Keras does "
+            "not put them back under JAX; make the model anew, and load its weights there. "
+            f"Received: {model.name}, whose {lost.path} has none"
+        )
 
 
 def check_built(callback):

@@ -31,7 +31,7 @@ def axis_of(name, axis):
     """
     if axis is None:
         return None
-    if not isinstance(axis, Sequence) or isinstance(axis, str):
+    if not isinstance(axis, Sequence) or isinstance(axis, (str, bytes)):
         return _integer(name, axis, axis)
     axes = tuple(_integer(name, a, axis) for a in axis)
     if not axes:

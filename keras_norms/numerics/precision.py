@@ -5,6 +5,8 @@ regularizer returns the float32 (or float64) scalar as it is, because 300**2 alr
 overflows float16, unless all losses of Keras have half precision.
 """
 
+import reprlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -26,6 +28,7 @@ def as_tensor(x, name="Weights"):
 
     Raises:
         TypeError: If `x` does not hold floating-point numbers.
+        ValueError: If lists are no array, because some are longer than others.
     """
     if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "dtype"):
         x = _checked_array(x, name)
@@ -63,14 +66,16 @@ def lift_numbers(x):
 
     Raises:
         TypeError: If `x` holds neither floating-point numbers nor integers.
+        ValueError: If lists are no array, because some are longer than others.
     """
-    if not hasattr(x, "dtype") and np.asarray(x).dtype.kind in "iu":
-        x = np.asarray(x)
+    name = "Regularized values"
+    if not hasattr(x, "dtype") and (array := _as_array(x, name)).dtype.kind in "iu":
+        x = array
     if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind not in "iu":
-        x = _checked_array(x, "Regularized values")
+        x = _checked_array(x, name)
     if "int" in keras.backend.standardize_dtype(getattr(x, "dtype", "float32")):
         x = ops.cast(x, "float64" if keras.config.floatx() == "float64" else "float32")
-    return lift(as_tensor(x, "Regularized values"))
+    return lift(as_tensor(x, name))
 
 
 def lower_to_floatx(x):
@@ -81,10 +86,19 @@ def lower_to_floatx(x):
 def _checked_array(x, name):
     """`x` as an array. A wrong dtype is refused here, because each backend has another error."""
     given = isinstance(x, (np.ndarray, np.generic))
-    x = np.asarray(x)
+    x = _as_array(x, name)
     if str(x.dtype) not in _FULL + _HALF:
         raise _wrong_dtype(name, x.dtype)
     return x if given else x.astype(keras.config.floatx())
+
+
+def _as_array(x, name):
+    try:
+        return np.asarray(x)
+    except ValueError as error:  # of rows of several lengths
+        raise ValueError(
+            f"{name} must be an array, whose rows have one length. Received: {reprlib.repr(x)}"
+        ) from error
 
 
 def _wrong_dtype(name, dtype):

@@ -11,7 +11,7 @@ from keras_norms.identifiers import drop_in
 from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.regularizers.base import Regularizer, loss_of
 from keras_norms.regularizers.lookup import CLASSES, get_one
-from keras_norms.setting import text_of
+from keras_norms.setting import ask, text_of
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -69,7 +69,7 @@ def batch_size(x, dtype):
 
 def _per_sample(name, value):
     regularizer = get_one(name, value)
-    if getattr(regularizer, "for_activations", False):
+    if ask(regularizer, "for_activations", False):
         raise ValueError(
             f"`{name}` must be a regularizer of weights, not one of activations, as BatchMean, "
             "KLSparsity and sums with one of them are. "
@@ -122,7 +122,7 @@ class BatchMean(ActivityRegularizer):
     @property
     def factors(self):
         """Those of the regularizer whose penalty is divided."""
-        return getattr(self._ours, "factors", ())
+        return ask(self._ours, "factors", ())
 
     def with_factor(self, name, value):
         """The same with another factor of the regularizer whose penalty is divided."""

@@ -7,7 +7,7 @@ from typing import final
 import keras
 from keras import ops
 
-from keras_norms.config import limit, nonnegative, parameter
+from keras_norms.config import flag, limit, nonnegative, parameter
 from keras_norms.numerics.entries import magnitude
 from keras_norms.numerics.groups import Axis, axis_of
 from keras_norms.numerics.norms import in_units_near_peak, l2, l2_or_one
@@ -16,12 +16,6 @@ from keras_norms.regularizers.activities import ActivityRegularizer
 from keras_norms.regularizers.base import Regularizer, times
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
-
-
-def _flag(name, value):
-    if not isinstance(value, bool):
-        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
-    return value
 
 
 @_registered
@@ -61,7 +55,7 @@ class GroupLasso(Regularizer):
 
     factor: float = parameter(nonnegative, 0.01, is_factor=True)
     axis: Axis = parameter(axis_of, 0)
-    size_scaled: bool = parameter(_flag, True)
+    size_scaled: bool = parameter(flag, True)
 
     @classmethod
     def examples(cls):

@@ -86,12 +86,16 @@ class OrthogonalRegularizer(Regularizer):
         rows = math.prod(others)
         return (rows, columns) if self.mode == "rows" else (columns, rows)
 
+    def _axes_in(self, shape):
+        if not shape:
+            raise ValueError("OrthogonalRegularizer needs vectors. Received: a scalar weight")
+        return ()
+
     def compute_penalty(self, x):
         """The mean absolute cosine over all pairs of vectors, times the factor."""
-        rank = len(x.shape)
-        if rank == 0:
-            raise ValueError("OrthogonalRegularizer needs vectors. Received: a scalar weight")
+        self.axes_for(x)
         _check_known(self, x)
+        rank = len(x.shape)
         inside = (rank - 1,) if self.mode == "rows" else tuple(range(rank - 1))
         vectors = as_rows(x, inside)
         count = vectors.shape[0]

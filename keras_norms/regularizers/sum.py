@@ -10,7 +10,7 @@ from keras_norms.keras_internals import DIVIDES_ACTIVITY_PENALTIES
 from keras_norms.regularizers.activities import batch_size
 from keras_norms.regularizers.base import Regularizer, loss_of
 from keras_norms.regularizers.lookup import get_one
-from keras_norms.setting import Several
+from keras_norms.setting import Several, ask
 
 _registered = keras.saving.register_keras_serializable("keras_norms")
 
@@ -44,7 +44,7 @@ class Sum(Several, Regularizer):
     @property
     def for_activations(self):
         """Whether a term is for activations."""
-        return any(getattr(each, "for_activations", False) for each in self.regularizers)
+        return any(ask(each, "for_activations", False) for each in self.regularizers)
 
     def for_weights(self):
         """The sum of the regularizers that its terms name for weights; None if there are none."""
