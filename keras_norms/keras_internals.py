@@ -257,7 +257,8 @@ def forget_steps(model):
     anybody holds what was compiled: a user, or the traceback of a training that was interrupted.
     Without this, `fit` would go on with old settings, also after another `compile`.
     """
-    jit = keras.Model.make_train_function.__globals__.get("jit")  # the other trainers have none
+    make = getattr(keras.Model, "make_train_function", None)  # the backend of NumPy has no `fit`
+    jit = getattr(make, "__globals__", {}).get("jit")  # the trainers of other backends have none
     if jit is None:
         return
     for step in (model.train_step, model.test_step):
@@ -276,10 +277,9 @@ def models_with(layers):
     layers = list(layers)
     wanted = _ids_in(layers)
     classes = _with_subclasses(keras.Model)
-    # `gc.get_referrers` would compare each reference of each object with each of these classes.
-    objects = gc.get_objects()
-    found = [thing for thing in (*layers, *objects) if type(thing) in classes]
-    objects.clear()  # if it were in a cycle, it would keep all of them until that is collected
+    # An object refers to its class. `gc.get_objects` would also hold tuples that other threads are
+    # about to fill, which makes Python raise a SystemError there.
+    found = [x for x in (*layers, *gc.get_referrers(*classes)) if type(x) in classes]
     for each in {id(model): model for model in found}.values():
         if "_layers" not in vars(each):  # one that is still being made
             continue

@@ -137,8 +137,11 @@ def ask(setting: Any, name: str, otherwise: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two settings are the same: Keras' own are equal only if they are one object."""
-    if one is other or type(one) is not type(other) or not hasattr(one, "get_config"):
+    """Whether two settings are the same: Keras' own are equal only if they are one object.
+
+    The class of one may have the name of the other's, as if a cell of a notebook was run again.
+    """
+    if one is other or not hasattr(one, "get_config") or not hasattr(other, "get_config"):
         return one is other or _equal(one, other)
     try:
         # Configs may hold arrays, whose comparison is an array; serialized, they are lists.

@@ -203,6 +203,16 @@ def test_a_fit_model_is_silent():
     assert kn.audit(model).findings == ()
 
 
+def test_a_loss_that_cannot_be_computed_is_refused_alike():
+    def broken(y, predicted):
+        raise RuntimeError("in the loss")
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)], name="m")
+    model.compile("sgd", broken)
+    with pytest.raises(ValueError, match=r"loss of m cannot be computed .*: in the loss"):
+        kn.audit(model, np.ones((3, 4), "float32"), np.ones((3, 2), "float32"))
+
+
 @pytest.mark.parametrize(("dtype", "beyond"), [("float64", 1e-10), ("float32", 1e-4)])
 def test_an_excess_counts_from_the_rounding_of_its_dtype_on(dtype, beyond):
     w = np.array([[0.6], [0.8]]) * (1 + beyond)

@@ -94,6 +94,17 @@ def test_the_factor_of_outputs_is_that_of_the_saved_file(made, tmp_path):
     assert loaded.layers[-3].l1 == 0.125
 
 
+def test_an_outer_layer_keeps_an_equal_penalty_of_its_own():
+    inner = keras.Sequential([L.Dense(2, activity_regularizer=kn.L2(0.25))])
+    inner.activity_regularizer = kn.L2(0.25)
+    model = keras.Sequential([L.Input((8,)), inner])
+    model.compile("sgd", "mse")
+    where = f"{inner.layers[0].name}/activity"
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.75, where=where)])
+    assert inner.layers[0].activity_regularizer == kn.L2(0.75)
+    assert inner.activity_regularizer == kn.L2(0.25)
+
+
 def test_penalties_of_frozen_weights_only_are_reported():
     model = model_with(keras.optimizers.SGD(0.0))
     kn.regularize(model, kn.L2(0.1), where="kernel")

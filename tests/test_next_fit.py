@@ -1,6 +1,7 @@
 """The next `fit` and `evaluate` use what was set, and no step that was compiled before."""
 
 import gc
+import threading
 
 import keras
 import numpy as np
@@ -24,6 +25,37 @@ def test_the_next_fit_sees_it(name, time):
     quietly(kn.constrain, model, kn.MaxNorm(BOUND))
     fit(model, epochs=2)
     assert_within(kernels(model), BOUND)
+
+
+def test_other_threads_go_on():
+    """What looks for models takes no hold of tuples that another thread is about to fill."""
+    model = BUILDERS["sequential"]()
+    errors, done = [], threading.Event()
+
+    def load():
+        while not done.is_set():
+            try:
+                tuple(each for each in range(5000))
+            except SystemError as error:
+                errors.append(error)
+
+    loader = threading.Thread(target=load)
+    loader.start()
+    for bound in range(1, 21):
+        kn.constrain(model, kn.MaxNorm(bound))
+    done.set()
+    loader.join()
+    assert not errors
+
+
+def test_a_backend_without_fit_has_no_steps(monkeypatch):
+    """That of NumPy, for which Keras has no trainer."""
+    makes = "make_train_function"
+    trainer = next(each for each in keras.Model.__mro__ if makes in vars(each))
+    monkeypatch.delattr(trainer, makes)
+    model = keras.Sequential([L.Input((3,)), L.Dense(2, kernel_initializer="ones")])
+    kn.constrain(model, kn.MaxNorm(1.0))
+    assert unit_norms(model.layers[0].kernel).max() <= 1
 
 
 def test_control_without_new_steps_it_would_not_be_seen():

@@ -16,6 +16,7 @@ import keras_norms as kn
 from keras_norms.constraints import Constraint
 from keras_norms.models.loading import needed_to_load
 from keras_norms.regularizers import Regularizer
+from keras_norms.setting import same
 from keras_norms.testing.laws.common import config_survives
 
 
@@ -234,6 +235,29 @@ class LosesArrays(Constraint):
 
     def compute_projection(self, w, axes):
         return w
+
+
+NOTEBOOK = """
+@keras.saving.register_keras_serializable("notebook")
+@dataclasses.dataclass(frozen=True)
+class Half(Constraint):
+    share: float = 0.5
+
+    def compute_projection(self, w, axes):
+        return w
+"""
+
+
+def test_a_class_of_a_notebook_cell_that_is_run_again_is_not_lost():
+    names = {"dataclasses": dataclasses, "keras": keras, "Constraint": Constraint}
+    exec(NOTEBOOK, names)
+    model = keras.Sequential([L.Input((4,)), L.Dense(3, kernel_constraint=names["Half"](0.5))])
+    exec(NOTEBOOK, names)
+    assert kn.audit(model, saving=True).findings == ()
+    before = model.layers[0].kernel.constraint
+    assert same(before, names["Half"](0.5))
+    assert not same(before, names["Half"](0.25))
+    assert not same(TakesNothing(), Named())
 
 
 def test_a_dict_of_arrays_comes_back(tmp_path):

@@ -243,6 +243,41 @@ def test_what_is_left_out_is_told_once():
     assert len([w for w in caught if "mixing" in str(w.message)]) == 1
 
 
+class Pair(keras.Model):
+    """A model without a `call`, as a GAN: Keras never calls it built, whatever weights it has."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def train_step(self, *arguments):
+        return {}
+
+    test_step = train_step
+
+
+@pytest.mark.parametrize("callback", ["schedule", "projection", "factors"])
+def test_a_model_that_keras_never_calls_built_has_its_weights(callback):
+    layer = keras.layers.Dense(4, kernel_regularizer=kn.L2(0.1), kernel_initializer="ones")
+    model = Pair(keras.Sequential([keras.layers.Input((6,)), layer]))
+    model.compile("sgd")
+    kn.constrain(model, kn.MaxNorm(1.0))
+    layer.kernel.assign(np.ones((6, 4)))
+    made = {
+        "schedule": kn.SparsitySchedule(0.5, 0, 0),
+        "projection": kn.ProjectWeights(),
+        "factors": kn.FactorSchedule(lambda epoch: 0.5),
+    }[callback]
+    made.set_model(model)
+    made.on_train_begin()
+    made.on_epoch_begin(0)
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    assert not model.built
+    assert (kernel == 0).mean() == (0.5 if callback == "schedule" else 0)
+    assert callback != "projection" or np.linalg.norm(kernel, axis=0).max() < 1 + 1e-6
+    assert layer.kernel_regularizer == kn.L2(0.5 if callback == "factors" else 0.1)
+
+
 def test_masks_that_no_saved_model_holds_are_told_once():
     model = keras.Sequential([keras.layers.Input((8,)), Mixing(name="mix")])
     model.compile("sgd", "mse")

@@ -113,6 +113,7 @@ def looking_for_nan():
         kn.SparseUnits(0.5),
         kn.MaxSpectralNorm(0.5),
         kn.MaxSpectralNorm(0.5, mode="clip"),
+        kn.Orthogonal(),
         kn.Simplex(),
         kn.MaxNorm(0.5, ord=1),
     ],

@@ -159,7 +159,7 @@ def audit(
     Raises:
         TypeError: If `model` is not a Keras model or layer, or `x` no batch of numbers.
         ValueError: If the model is not built; if `y` comes without `x`, or for a model that is
-            not compiled.
+            not compiled, or if its loss cannot be computed.
 
     Example:
     >>> import keras, keras_norms as kn

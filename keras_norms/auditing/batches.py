@@ -39,7 +39,7 @@ def on_batch(contents, x, y):
 
     Raises:
         TypeError: If `x` is no batch.
-        ValueError: If there are targets, and the model has no loss.
+        ValueError: If there are targets, and the model has no loss, or computing it fails.
     """
     model, x, found = contents.model, _as_batch(x), OnBatch()
     penalised = [p for p in penalties_of(contents) if isinstance(p.owner, keras.layers.Layer)]
@@ -68,7 +68,12 @@ def on_batch(contents, x, y):
             # A user's `compute_loss` may be of a Keras that did not say whether it is training.
             takes = inspect.signature(model.compute_loss).parameters
             more = {"training": False} if "training" in takes else {}
-            total = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, **more)
+            try:
+                total = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, **more)
+            except Exception as error:  # of a loss, or of TensorFlow, which adds one dtype only
+                raise ValueError(
+                    f"The loss of {model.name} cannot be computed for this batch: {error}"
+                ) from error
             found.loss = float(ops.convert_to_numpy(total))
     return found
 

@@ -12,7 +12,7 @@ from keras_norms.models.expressions import (
     variable_expression,
 )
 from keras_norms.models.weights import SETTERS
-from keras_norms.setting import ask
+from keras_norms.setting import ask, same
 
 
 def call_for_units(kind, weight, setting, wrong):
@@ -78,8 +78,8 @@ def _literal(pattern):
 def _held_expression(kind, weight, setting):
     """The expression for an object of the user's that the model holds."""
     for layer, attribute in weight.holders(kind):
-        held_by = layer_expression((*weight.enclosing, weight.layer)[0], layer)
+        held_by = layer_expression(weight.outermost, layer)
         is_public = held_by is not None and not attribute.startswith("_")
-        if is_public and getattr(layer, attribute) == setting:
+        if is_public and same(getattr(layer, attribute), setting):
             return f"{held_by}.{attribute}"
     return f"{variable_expression(weight)}.{kind}"

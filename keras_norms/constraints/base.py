@@ -6,7 +6,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from keras_norms.numerics.groups import map_parts
+from keras_norms.numerics.groups import all_axes, map_parts
 from keras_norms.numerics.norms import l2_of_any_size
 from keras_norms.numerics.precision import as_tensor, is_half, lift, lower
 from keras_norms.setting import Setting
@@ -138,8 +138,7 @@ class Constraint(Setting, keras.constraints.Constraint):
             gone; one number for a set with coupled groups.
         """
         moved = w - self.compute_projection(w, axes)
-        every = tuple(range(len(w.shape)))
-        return l2_of_any_size(moved, every if self.has_coupled_groups else axes)
+        return l2_of_any_size(moved, all_axes(w) if self.has_coupled_groups else axes)
 
     @property
     def convex(self) -> bool:

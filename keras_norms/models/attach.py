@@ -103,7 +103,9 @@ def constrain(
         _check_axis_can_change(constraint)
         _check_default_axis("constraint", constraint)
     contents = contents_of(model)
-    settings, skipped = planned(contents, constraint, where, axis == "unit", unknown)
+    settings, skipped = planned(
+        contents, constraint, where, to_units=axis == "unit", unknown=unknown
+    )
     changes = set_on_weights(contents, constraint, settings, skipped, "constraint")
     warn_if_lost(changes, "constraint")
     if constraint is not None:
@@ -162,7 +164,10 @@ def regularize(
         _check_default_axis("regularizer", regularizer)
     contents = contents_of(model)
     settings, skipped = planned(
-        contents, regularizer, where, axis == "unit", unknown, "regularizer"
+        *(contents, regularizer, where),
+        to_units=axis == "unit",
+        unknown=unknown,
+        kind="regularizer",
     )
     changes = set_on_weights(contents, regularizer, settings, skipped, "regularizer")
     warn_if_lost(changes, "regularizer")

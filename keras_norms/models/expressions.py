@@ -73,8 +73,7 @@ def _by_property(parent):
 
 def variable_expression(weight):
     """The expression for the variable of a `Weight`."""
-    model = weight.enclosing[0] if weight.enclosing else weight.layer
-    layer = layer_expression(model, weight.layer)
+    layer = layer_expression(weight.outermost, weight.layer)
     name = weight.name
     # Under LoRA, `kernel` is a sum, and no variable.
     is_there = name is not None and getattr(weight.layer, name, None) is weight.variable
@@ -85,6 +84,6 @@ def variable_expression(weight):
 
 def any_variable_expression(weight):
     """The expression by the place in `model.variables`, which every variable has."""
-    model = weight.enclosing[0] if weight.enclosing else weight.layer
-    place = next(i for i, each in enumerate(model.variables) if each is weight.variable)
+    variables = weight.outermost.variables
+    place = next(i for i, each in enumerate(variables) if each is weight.variable)
     return f"model.variables[{place}]"

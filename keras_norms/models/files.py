@@ -77,12 +77,17 @@ def load_settings(
     """Give the weights of a model the constraints and regularizers that `save_settings` wrote.
 
     All settings of the model are replaced, also by none. There must be as many weights in the file,
-    of the same shapes. Weights are matched by path, without the name of the model. If the paths are
-    not the same in both, they are compared without the numbers at the end of names, which Keras
-    gives, and weights of one such path are matched by their order. If some names are still not the
-    same, all weights are matched by their order, unless a name that is the same is at another
-    place. No weight is moved; `keras_norms.project` does that. Quantized weights get no settings,
-    and you get a warning.
+    of the same shapes. They are matched by the first of these ways in which both have the same
+    names:
+
+    1. by path;
+    2. by path without the name of the model;
+    3. by path without the numbers at the end of names, which Keras gives; weights of one such path
+       are matched by their order.
+
+    Without such a way, all weights are matched by their order, unless a name that both have is at
+    another place. No weight is moved; `keras_norms.project` does that. Quantized weights get no
+    settings, and you get a warning.
 
     Args:
         model: A built Keras model or layer.

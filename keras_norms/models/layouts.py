@@ -186,11 +186,12 @@ def layout_of(layer, name):
     if name not in known and not layer.built:  # it may hold this weight, or layers that have one
         raise _not_built(layer)
     if name not in known:
+        rank = len(getattr(held_variable(layer, name), "shape", (0, 0)))
         has = f"it has layouts for {', '.join(known)}" if known else "its class has no layouts"
         raise ValueError(
             f"No layout is known for `{name}` of {type(layer).__name__}: {has}. Say what its axes "
             f"are: `keras_norms.register_layout({type(layer).__name__}, "
-            f'{name}="{_usual_words(layer, name)}")`, with "unit" for the axes that tell units '
+            f'{name}="{usual_words(rank)}")`, with "unit" for the axes that tell units '
             f"apart. Received: {layer.name}"
         )
     if known[name] == "einsum":
@@ -223,9 +224,8 @@ def has_layout(layer, name):
     return name in _of_class(type(layer))
 
 
-def _usual_words(layer, name):
-    """A layout of as many words as the weight has axes, to be corrected by whoever knows it."""
-    rank = len(getattr(held_variable(layer, name), "shape", (0, 0)))
+def usual_words(rank):
+    """A layout of as many words as a weight has axes, to be corrected by whoever knows it."""
     return " ".join(["in"] * (rank - 1) + ["unit"]) if rank > 1 else "*"
 
 

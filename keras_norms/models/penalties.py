@@ -9,6 +9,7 @@ import keras
 from keras_norms.keras_internals import attribute_names
 from keras_norms.models.holders import apply_settings
 from keras_norms.models.weights import Weight
+from keras_norms.setting import same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +80,11 @@ def _tell_config(contents, penalty, regularizer):
     (around,) = (enclosing for layer, enclosing in contents.layers if layer is penalty.owner)
     for outer in around:
         within = [layer for layer, enclosing in contents.layers if outer in enclosing]
-        if any(layer.activity_regularizer == penalty.regularizer for layer in within):
+        if any(same(layer.activity_regularizer, penalty.regularizer) for layer in within):
             continue
-        for name in attribute_names("activity_regularizer"):
-            if vars(outer).get(name) == penalty.regularizer:
-                setattr(outer, name, regularizer)
+        _, held = attribute_names("activity_regularizer")  # the other is a penalty of its own
+        if same(vars(outer).get(held), penalty.regularizer):
+            setattr(outer, held, regularizer)
 
 
 def is_constraint(setting):

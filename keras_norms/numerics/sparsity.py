@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from keras_norms.numerics.entries import replaced
-from keras_norms.numerics.groups import as_rows, from_rows, map_parts
+from keras_norms.numerics.groups import all_axes, as_rows, from_rows, map_parts
 from keras_norms.numerics.loops import choose, repeat_while
 from keras_norms.numerics.norms import l2
 
@@ -170,6 +170,6 @@ def keep_largest_units(w, axes, sparsity):
     if not math.prod(w.shape):
         return w
     norms = l2(w, axes)
-    everywhere = tuple(range(len(w.shape)))
+    everywhere = all_axes(w)
     count = kept(math.prod(norms.shape), sparsity)
     return _keep(w, _are_largest(norms, everywhere, count), everywhere)

@@ -5,7 +5,7 @@ import math
 from keras import ops
 
 from keras_norms.numerics.entries import replaced
-from keras_norms.numerics.groups import as_rows, from_rows
+from keras_norms.numerics.groups import all_axes, as_rows, from_rows
 from keras_norms.numerics.loops import repeat_while
 from keras_norms.numerics.norms import LARGEST_DIVISOR
 from keras_norms.numerics.polar import polar_factor, sign
@@ -66,11 +66,6 @@ def onto_spectral_ball(w, axes, bound):
     start = with_bound(as_rows(w / unit, axes))
     rows, _ = repeat_while(is_outside, clip, start, _MOST_PASSES)
     return from_rows(rows * unit, w.shape, axes)
-
-
-def all_axes(w):
-    """The axes of a tensor, so that all of it is one group."""
-    return tuple(range(len(w.shape)))
 
 
 def _has_one_singular_value(w, axes):
