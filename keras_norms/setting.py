@@ -124,6 +124,16 @@ class Setting(Configured):
         """Numbers that `audit` shows in columns of their own, by heading; none by default."""
         return {}
 
+    def _defines(self, base, *methods):
+        """Whether its class overrides one of these methods of a base class."""
+        return any(getattr(type(self), name) is not getattr(base, name) for name in methods)
+
+    def _unfinished(self, method):
+        return NotImplementedError(
+            f"{type(self).__name__} must define `{method}`, or override `__call__` without "
+            "`super().__call__`."
+        )
+
 
 def ask(setting: Any, name: str, otherwise: Any) -> Any:
     """What one of our settings says of itself, by the name of the attribute.

@@ -59,9 +59,8 @@ class Constraint(Setting, keras.constraints.Constraint):
         """
         if type(self) is Constraint:  # no set at all: the weights stay, as in Keras
             return w
-        if not self._defines("compute_projection") and not self._defines("compute_step"):
-            # It is `super().__call__` of a class that overrides the call only.
-            raise NotImplementedError(self._what_is_missing())
+        if not self._defines(Constraint, "compute_projection", "compute_step"):
+            raise self._unfinished("compute_projection(w, axes)")  # perhaps called by a subclass
         return self._map(self.compute_step, w)
 
     def project(self, w: Any) -> Any:
@@ -108,18 +107,9 @@ class Constraint(Setting, keras.constraints.Constraint):
         Returns:
             A tensor of the shape and dtype of `w`.
         """
-        if not self._defines("__call__"):
-            raise NotImplementedError(self._what_is_missing())
+        if not self._defines(Constraint, "__call__"):
+            raise self._unfinished("compute_projection(w, axes)")
         return self(w)
-
-    def _defines(self, name):
-        return getattr(type(self), name) is not getattr(Constraint, name)
-
-    def _what_is_missing(self):
-        return (
-            f"{type(self).__name__} must define `compute_projection(w, axes)`, or override "
-            "`__call__` without `super().__call__`."
-        )
 
     def compute_step(self, w: Any, axes: tuple[int, ...]) -> Any:
         """`w` after one training step: the projection, unless a subclass goes a part of the way.

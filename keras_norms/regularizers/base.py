@@ -82,9 +82,8 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         It is computed in float32 at least. If `keras.config.floatx()` is float16 or bfloat16,
         TensorFlow adds losses of that dtype only, so it is returned in it.
         """
-        if not self._defines("compute_penalty") and not self._defines("compute_loss"):
-            # It is `super().__call__` of a class that overrides the call only.
-            raise NotImplementedError(self._what_is_missing())
+        if not self._defines(Regularizer, "compute_penalty", "compute_loss"):
+            raise self._unfinished("compute_penalty(x)")  # perhaps called by a subclass
         return lower_to_floatx(self.compute_loss(lift_numbers(x)))
 
     def value(self, x: Any) -> Any:
@@ -107,18 +106,9 @@ class Regularizer(Setting, keras.regularizers.Regularizer):
         Returns:
             A scalar tensor of the dtype of `x`.
         """
-        if not self._defines("__call__"):
-            raise NotImplementedError(self._what_is_missing())
+        if not self._defines(Regularizer, "__call__"):
+            raise self._unfinished("compute_penalty(x)")
         return self(x)
-
-    def _defines(self, name):
-        return getattr(type(self), name) is not getattr(Regularizer, name)
-
-    def _what_is_missing(self):
-        return (
-            f"{type(self).__name__} must define `compute_penalty(x)`, or override `__call__` "
-            "without `super().__call__`."
-        )
 
     @property
     def for_activations(self) -> bool:
