@@ -259,3 +259,18 @@ def test_the_excess_of_numbers_whose_squares_leave_float32(bound, value, mode):
     exact = math.sqrt(2) * (float(np.float32(value)) - bound)
     excess = float(kn.MaxSpectralNorm(bound, mode).excess(w))
     assert excess == pytest.approx(exact, rel=2e-5)  # 1e-5 of the largest singular value
+
+
+@pytest.mark.parametrize("exponent", [0, 8, 20, 26, 60, 120])
+@pytest.mark.parametrize("ratio", [1.0, 3.0, 100.0])
+def test_a_clip_keeps_the_directions_however_far_it_goes(exponent, ratio):
+    """Against NumPy's decomposition in float64, and within what the docstring promises."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.standard_normal((size, 20)))[0] for size in (40, 20))
+    sizes = np.logspace(0, -np.log10(ratio), 20) * 2.0**exponent
+    w = ((left * sizes) @ right.T).astype("float32")
+    left, sizes, right = np.linalg.svd(w.astype("float64"), full_matrices=False)
+    expected = (left * np.minimum(sizes, 0.75)) @ right
+    found = ops.convert_to_numpy(kn.MaxSpectralNorm(0.75)(w)).astype("float64")
+    assert np.linalg.norm(found, 2) <= 0.75 * (1 + 2e-5)  # the bound, and float32's rounding of it
+    assert np.linalg.norm(found - expected, 2) <= min(1e-5 * sizes[0], 1e-4 * 0.75 * ratio)

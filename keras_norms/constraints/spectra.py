@@ -44,8 +44,9 @@ class MaxSpectralNorm(_Spectral):
     constant.
     - "clip", the nearest point: singular values above `max_value` become `max_value`, the others
       stay. The result exceeds the bound by at most 1e-5 of it, and is within 1e-5 of the largest
-      singular value of the weight from the nearest point. A weight within 1e-5 of the bound does
-      not change.
+      singular value of the weight from the nearest point; of a weight far outside, also within 1e-4
+      of the bound times the ratio of its largest singular value to its smallest. A weight within
+      1e-5 of the bound does not change.
     - "scale": the weight is divided by one number, as spectral normalization does, which is cheaper
       and not the nearest point. The number is an upper bound of the largest singular value, at most
       0.1 % above it, so a weight that close to `max_value` becomes smaller, too.
@@ -54,8 +55,9 @@ class MaxSpectralNorm(_Spectral):
     where TensorFlow compiles by XLA. For n groups of m >= n entries, "scale" needs the Gram matrix,
     and squares it up to 11 times for n = 512: not at all if all singular values are alike, and few
     times if one is the largest by far. "clip" takes up to 20 products of n by n matrices for a
-    weight in the set, else one to three passes of 90 products, a third of them n by n by m. In
-    float16 and bfloat16, singular values may exceed the bound by the rounding of entries.
+    weight in the set, else one to three passes of 90 products, a third of them n by n by m, and one
+    more for each factor of 64 between the bound and the largest singular value. In float16 and
+    bfloat16, singular values may exceed the bound by the rounding of entries.
 
     A convolution with this kernel, as an operator on images, has a norm of at most the square root
     of the window's size times `max_value`, and mostly far less; `conv_spectral_bound` bounds it

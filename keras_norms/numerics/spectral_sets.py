@@ -15,8 +15,11 @@ from keras_norms.numerics.summation import rounding
 
 # What a projection promises: singular values above their bound by no more than this part of it.
 CLIP_EXCESS = 1e-5
-# Each pass takes an excess to about 1e-5 of it: from the largest float32 to the smallest bound.
-_MOST_PASSES = 20
+# How far down one pass goes. It is off by up to 1e-6 of the largest singular value, so that one
+# from far above would lose directions, and make zeros of huge weights.
+_PASS = 2.0**6
+# From the largest float32 to the smallest bound.
+_MOST_PASSES = 50
 
 
 def scaled_into_spectral_ball(w, axes, bound):
@@ -42,7 +45,8 @@ def scaled_into_spectral_ball(w, axes, bound):
 def onto_spectral_ball(w, axes, bound):
     """The nearest weight whose singular values are at most `bound`: larger ones become `bound`.
 
-    A weight within `CLIP_EXCESS` of the bound does not change.
+    A weight within `CLIP_EXCESS` of the bound does not change. One far outside goes there by way of
+    larger bounds, because lowering to one and then to a smaller one is lowering to that.
 
     Args:
         w: A tensor of float32 or float64.
@@ -59,7 +63,7 @@ def onto_spectral_ball(w, axes, bound):
         return rows, spectral_bound(rows, (1,), CLIP_EXCESS)
 
     def clip(rows, largest):
-        return with_bound(_clipped(rows, bound))
+        return with_bound(_clipped(rows, ops.maximum(bound, largest / _PASS)))
 
     unit = _unit(w)
     bound = bound / unit
