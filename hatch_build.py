@@ -17,7 +17,7 @@ class CommitHook(BuildHookInterface):
         commit = runpy.run_path(pathlib.Path(self.root, "keras_norms", "testing", "commit.py"))
         self.folder = tempfile.TemporaryDirectory()
         file = pathlib.Path(self.folder.name, "commit.txt")
-        file.write_text(commit["commit_of"](self.root) or "", "utf-8")
+        file.write_text(commit["package_commit"]() or "", "utf-8")
         build_data["force_include"][str(file)] = "keras_norms/testing/commit.txt"
 
     def finalize(self, version, build_data, artifact_path):

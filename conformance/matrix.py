@@ -155,6 +155,10 @@ def main(*arguments, root=ROOT):
     colors = {endpoint["color"] for endpoint in badges.values()}
     # Without any, there are no columns of Keras' own classes, which is enough for users.
     wrong = problem(keras, wanted, target="keras") if keras or options.write else None
+    for reports, device in zip(keras_elsewhere, ("cpu", "mesh", "gpu"), strict=True):
+        if reports:
+            of_these = dataclasses.replace(wanted, columns=list(reports))
+            wrong = wrong or problem(reports, of_these, device, "keras")
     if wrong:
         print(f"Keras' own classes: {wrong}")
     if options.write:

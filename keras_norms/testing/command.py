@@ -170,6 +170,8 @@ def _usage(options):
         given.append("--device mesh")
     if given:
         return f"--target {options.target} has no use for: {', '.join(given)}."
+    if options.device == "mesh" and options.controls:
+        return "--device mesh has no use for: --controls."
     if options.all_kills and not options.controls:
         return "--all-kills is about controls, and needs --controls."
     for option, what in _PATHS.items():

@@ -74,7 +74,7 @@ def manifest_beside(folder):
     try:
         text = path.read_text("utf-8")
         data = json.loads(text)
-        if not {"cases", "controls"} & data.keys():
+        if not isinstance(data, dict) or not {"cases", "controls"} & data.keys():
             return None
         return Manifest(digest(text), data["cases"], data["controls"])
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:

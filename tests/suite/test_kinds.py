@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -9,6 +10,7 @@ from one_case import case, expecting, outcome
 
 import keras_norms as kn
 from keras_norms.constraints import Constraint
+from keras_norms.testing.cases import load_cases, packaged_cases
 from keras_norms.testing.controls import Mutant
 from keras_norms.testing.expected import Expected
 from keras_norms.testing.harness import Measure
@@ -36,6 +38,19 @@ def test_a_target_that_moves_a_little_each_time_is_not_idempotent():
     assert outcome(given).status == "passed"
     found = outcome(given, MaxNorm=Drifts)
     assert [m.what for m in found.over] == ["last"]
+
+
+def test_accumulated_gradients_are_not_right_with_nan():
+    class Nan(keras.constraints.Constraint):
+        def __init__(self, **config):
+            pass
+
+        def __call__(self, w):
+            return w * np.nan
+
+    (given,) = (c for c in load_cases(packaged_cases()) if c.inputs.get("path") == "accumulation")
+    found = outcome(given, MinMaxNorm=Nan)
+    assert (found.status, found.message[-3:]) == ("failed", "nan")
 
 
 def test_a_run_that_does_not_press_on_its_bound_shows_nothing():

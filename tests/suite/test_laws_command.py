@@ -12,6 +12,7 @@ from rich.console import Console
 
 import keras_norms as kn
 from keras_norms import cli
+from keras_norms.constraints import Constraint
 from keras_norms.testing.laws import CONSTRAINT_LAWS, CONVEX_LAWS, PENALTY_LAWS, command
 
 
@@ -44,6 +45,7 @@ def test_what_the_command_says(code, words, exit_code, said, tmp_path, monkeypat
         (["keras_norms:NoName"], 2, "has no attribute 'NoName'"),
         (["keras_norms:MaxNorm", "--device", "gpu"], 4, "Asked for gpu"),
         (["keras_norms:MaxNorm", "-k", "no such law"], 5, "has 'no such law' in its name"),
+        (["test_laws_command:NoExamples"], 5, "has no `examples()`"),
         (["test_laws_command:MASK"], 2, "shapes for FixedMask(mask of shape (5, 7)"),
         (["test_laws_command:MASK", "--shape", "5,7", "-k", "pure"], 0, "1 of 1 laws hold"),
     ],
@@ -54,6 +56,14 @@ def test_exit_codes_of_the_laws(arguments, code, words, capsys):
 
 
 MASK = kn.FixedMask(np.tri(5, 7))
+
+
+class NoExamples(Constraint):
+    """It gives the laws nothing to ask."""
+
+    @classmethod
+    def examples(cls):
+        return []
 
 
 def test_a_target_that_ends_the_process_is_a_crash(tmp_path, monkeypatch, capsys):

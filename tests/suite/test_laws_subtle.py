@@ -162,7 +162,7 @@ class NoSlopeAtZero(kn.regularizers.Regularizer):
 class SlopeTooSmall(kn.regularizers.Regularizer):
     def compute_penalty(self, x):
         squares = ops.sum(ops.square(x))
-        return 0.8 * squares + 0.2 * ops.stop_gradient(squares)
+        return 0.92 * squares + 0.08 * ops.stop_gradient(squares)
 
 
 @registered

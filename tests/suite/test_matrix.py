@@ -1,6 +1,7 @@
 """The badge is red for every way in which reports can fail to stand for the project."""
 
 import json
+import re
 
 import pytest
 from runs import BACKENDS, COUNTS, badge, case, draw, older, report
@@ -171,6 +172,21 @@ def test_reports_on_keras_must_be_of_this_run_too(tmp_path, wrong):
     else:
         path.unlink()
     assert draw(tmp_path, *BACKENDS) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["jax-keras3.10-cpu-keras.json", "jax-mesh-keras.json", "jax-gpu-keras.json"]
+)
+@pytest.mark.parametrize("commit", ["abc", "def"])
+def test_reports_on_keras_elsewhere_must_be_of_this_run_too(tmp_path, name, commit):
+    badge(tmp_path)
+    for backend in BACKENDS:
+        path = tmp_path / f"{backend}-cpu-keras.json"
+        path.write_text(json.dumps(report(backend, target="keras")))
+    device = re.search("cpu|mesh|gpu", name).group()
+    data = older(target="keras", device=device, commit=commit)
+    (tmp_path / name).write_text(json.dumps(data))
+    assert draw(tmp_path, *BACKENDS, "--also", "jax-keras3.10") == int(commit == "def")
 
 
 def test_what_is_not_of_this_run_is_removed_first(tmp_path):

@@ -227,11 +227,11 @@ def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
     assert command.run(options(cases, controls, jobs=1)) == command.BROKEN
     file.write_text(file.read_text() + " ")
     assert command.run(options(cases, None)) == command.BROKEN
-    for broken in ("[]", '{"cases": {}}'):
-        manifest.write_text(broken)
-        assert command.run(options(cases, None)) == command.BROKEN
-    manifest.write_text('{"name": "of another tool"}')
-    assert command.run(options(cases, None, jobs=1)) == command.FAILS
+    manifest.write_text('{"cases": {}}')
+    assert command.run(options(cases, None)) == command.BROKEN
+    for of_another_tool in ("[]", '{"name": "of another tool"}'):
+        manifest.write_text(of_another_tool)
+        assert command.run(options(cases, None, jobs=1)) == command.FAILS
     manifest.unlink()
     assert command.run(options(cases, None, jobs=1)) == command.FAILS
 

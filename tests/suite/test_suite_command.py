@@ -34,6 +34,7 @@ def test_exit_codes_of_the_suite(arguments, code, capsys):
     [
         (["--target", "foo", "--report", "kept.json"], "--target is"),
         (["--report", "kept.json", "--all-kills"], "needs --controls"),
+        (["--device", "mesh", "--controls", "folder"], "--device mesh has no use for: --controls"),
         (["--report", "folder"], "--report must be a file in a folder"),
         (["--keras-report", "kept.json/sub/r.json"], "--keras-report must be a file in a folder"),
         (["--report", "kept.json", "--keras-report", "kept.json"], "must be two files"),

@@ -44,7 +44,8 @@ def save_load(case, harness):
         except Exception as error:  # whatever a reader raises
             raise Mismatch(
                 "`load_model` must load it; a class of yours must be registered by "
-                f"`keras.saving.register_keras_serializable`. Received: {type(error).__name__}"
+                f"`keras.saving.register_keras_serializable`. Received: {type(error).__name__}",
+                exception=error,
             ) from error
     restored = getattr(loaded.get_layer("layer").kernel, role.removeprefix("kernel_"))
     if type(restored) is not type(target):

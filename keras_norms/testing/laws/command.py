@@ -41,6 +41,9 @@ def run(name, console, words="", shapes=None):
     except (Exception, SystemExit) as error:  # whatever the user's module does
         console.print(f"Cannot check {name}: {first_line(error)}", markup=False)
         return USAGE
+    if not asked:
+        console.print(f"{name} has no `examples()`, so that nothing is asked.", markup=False)
+        return NOTHING_RAN
     codes = [_ask(console, *each, words) for each in asked]
     return next((code for code in (FAILS, NOTHING_RAN) if code in codes), CONFORMS)
 

@@ -178,8 +178,8 @@ def _slopes(target, w):
     depends on their direction only, such as a cosine, would have no slope at all.
 
     Returns:
-        The two slopes, and how far they may be apart: a twentieth of them, which a step that is
-        not small may cost, and the rounding of the results, which the step magnifies.
+        The two slopes, and how far they may be apart: a twentieth of the larger, which a step that
+        is not small may cost, and the rounding of the results, which the step magnifies.
     """
     direction = w * _ramp(w, 0.75)[..., ::-1]
     weights = tensor(_ramp(w, 1.0))
@@ -198,7 +198,7 @@ def _slopes(target, w):
     moved = [np.float32(w + s * direction) for s in (step, -step)]
     up, down = (float(float64(value(tensor(each)))) for each in moved)
     differences = (up - down) / (2 * step)
-    return slope, differences, 0.05 * (abs(slope) + abs(differences)) + 1e-3 * abs(up)
+    return slope, differences, 0.05 * max(abs(slope), abs(differences)) + 1e-3 * abs(up)
 
 
 def jit_equals_eager(target, w):
