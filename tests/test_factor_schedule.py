@@ -94,6 +94,16 @@ def test_the_factor_of_outputs_is_that_of_the_saved_file(made, tmp_path):
     assert loaded.layers[-3].l1 == 0.125
 
 
+def test_a_layer_of_activity_regularization_may_have_another_penalty():
+    layer = L.ActivityRegularization(l1=0.5)
+    layer.activity_regularizer = kn.L2(0.25)
+    model = keras.Sequential([L.Input((8,)), layer, L.Dense(2)])
+    model.compile("sgd", "mse")
+    fit(model, callbacks=[kn.FactorSchedule(lambda epoch: 0.75)])
+    assert layer.activity_regularizer == kn.L2(0.75)
+    assert (layer.l1, layer.l2) == (0.5, 0.0)
+
+
 def test_an_outer_layer_keeps_an_equal_penalty_of_its_own():
     inner = keras.Sequential([L.Dense(2, activity_regularizer=kn.L2(0.25))])
     inner.activity_regularizer = kn.L2(0.25)

@@ -9,6 +9,7 @@ import keras
 from keras_norms.keras_internals import attribute_names
 from keras_norms.models.holders import apply_settings
 from keras_norms.models.weights import Weight
+from keras_norms.regularizers import L1L2
 from keras_norms.setting import same
 
 
@@ -75,7 +76,8 @@ def _tell_config(contents, penalty, regularizer):
     Attention makes the layers in it again from one argument of its own, which stays as it is until
     none of them has the old penalty.
     """
-    if isinstance(penalty.owner, keras.layers.ActivityRegularization):
+    is_argument = isinstance(regularizer, L1L2)  # not what was put in its place
+    if is_argument and isinstance(penalty.owner, keras.layers.ActivityRegularization):
         penalty.owner.l1, penalty.owner.l2 = regularizer.l1, regularizer.l2
     (around,) = (enclosing for layer, enclosing in contents.layers if layer is penalty.owner)
     for outer in around:
