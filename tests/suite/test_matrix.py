@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
-from runs import BACKENDS, COUNTS, badge, case, draw, older, report
+from runs import BACKENDS, COUNTS, MANIFEST, badge, case, draw, older, report
+
+from conformance.reports import Wanted, problem
 
 
 def test_all_reports_make_a_green_badge_of_counts(tmp_path):
@@ -243,3 +245,28 @@ def test_a_case_that_must_run_is_not_left_out(tmp_path, backend, dtype, path, is
     assert draw(tmp_path, *BACKENDS, root=tmp_path) == int(is_lost)
     message = json.loads((tmp_path / "badge.json").read_text())["message"]
     assert ("1 cases left out" in message) == is_lost
+
+
+@pytest.mark.parametrize(
+    ("column", "device", "path", "is_lost"),
+    [
+        ("jax-keras3.10", "cpu", "fit", True),
+        ("jax-keras3.10", "cpu", "multi_optimizer", False),
+        ("jax-keras3.10", "cpu", "torch_optimizer", False),
+        ("jax", "cpu", "multi_optimizer", True),
+        ("jax", "mesh", "model_parallel", True),
+        ("torch", "mesh", "model_parallel", False),
+        ("torch", "mesh", "data_parallel", True),
+        ("torch", "mesh", None, False),
+    ],
+)
+def test_what_must_run_in_other_columns(column, device, path, is_lost):
+    backend = column.partition("-")[0]
+    keras_of_it = "3.10.0" if column != backend else "3.0"
+    some = [case("passed"), case("passed"), case("not applicable", id="b")]
+    counts = COUNTS | {"passed": 2, "not applicable": 1}
+    changes = {"device": device, "cases": some, "counts": counts}
+    data = report(backend, versions={backend: "1.0", "keras": keras_of_it}, **changes)
+    wanted = Wanted([column], "abc", MANIFEST, {"b": ("float32", path)})
+    found = problem({column: data}, wanted, device)
+    assert found == (f"1 cases left out on {column} that must run, as b" if is_lost else None)
