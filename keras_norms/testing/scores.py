@@ -98,9 +98,10 @@ def budget(size, dtype, passes=1):
     float16 and bfloat16: computed in float32 and rounded once, so half an ulp, and the float32
     budget at its much smaller scale.
 
-    On the machines where the suite was written, the worst result takes half of the float32 budget,
-    and the worst gradient an eighth. The rest is for processors and compilers that sum in another
-    order. Half precision takes all of its half ulp.
+    On the machines where the suite was written, the worst constraint takes half of the float32
+    budget, the worst gradient a third, and the worst penalty of outputs five sixths. The rest is
+    for processors and compilers that sum in another order. Half precision takes all of its half
+    ulp.
     """
     single = passes * (4 + math.log2(max(size, 1)))
     bits, _ = _FORMATS[dtype]
