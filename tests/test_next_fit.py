@@ -41,10 +41,12 @@ def test_other_threads_go_on():
 
     loader = threading.Thread(target=load)
     loader.start()
-    for bound in range(1, 21):
-        kn.constrain(model, kn.MaxNorm(bound))
-    done.set()
-    loader.join()
+    try:
+        for bound in range(1, 21):
+            kn.constrain(model, kn.MaxNorm(bound))
+    finally:
+        done.set()
+        loader.join()
     assert not errors
 
 

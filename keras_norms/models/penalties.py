@@ -60,17 +60,17 @@ def set_penalties(contents, settings):
         contents: The `Contents` of a model.
         settings: Pairs of a `Penalty` and a regularizer.
     """
-    on_weights = []
+    on_weights, around = [], {id(layer): enclosing for layer, enclosing in contents.layers}
     for penalty, regularizer in settings:
         if isinstance(penalty.owner, Weight):
             on_weights.append((penalty.owner, regularizer))
         else:
             penalty.owner.activity_regularizer = regularizer
-            _tell_config(contents, penalty, regularizer)
+            _tell_config(contents, around[id(penalty.owner)], penalty, regularizer)
     apply_settings(contents.weights, on_weights, "regularizer")
 
 
-def _tell_config(contents, penalty, regularizer):
+def _tell_config(contents, around, penalty, regularizer):
     """Let layers whose configs hold the penalty of an output by another way hold the new one.
 
     Attention makes the layers in it again from one argument of its own, which stays as it is until
@@ -79,13 +79,12 @@ def _tell_config(contents, penalty, regularizer):
     is_argument = isinstance(regularizer, L1L2)  # not what was put in its place
     if is_argument and isinstance(penalty.owner, keras.layers.ActivityRegularization):
         penalty.owner.l1, penalty.owner.l2 = regularizer.l1, regularizer.l2
-    (around,) = (enclosing for layer, enclosing in contents.layers if layer is penalty.owner)
+    _, held = attribute_names("activity_regularizer")  # the other is a penalty of its own
     for outer in around:
-        within = [layer for layer, enclosing in contents.layers if outer in enclosing]
-        if any(same(layer.activity_regularizer, penalty.regularizer) for layer in within):
+        if not same(vars(outer).get(held), penalty.regularizer):
             continue
-        _, held = attribute_names("activity_regularizer")  # the other is a penalty of its own
-        if same(vars(outer).get(held), penalty.regularizer):
+        within = [layer for layer, enclosing in contents.layers if outer in enclosing]
+        if not any(same(layer.activity_regularizer, penalty.regularizer) for layer in within):
             setattr(outer, held, regularizer)
 
 
