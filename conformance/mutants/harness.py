@@ -60,19 +60,26 @@ def _options(**changes):
 
 
 def _breaks(change, **options):
-    """Whether a run of changed cases is broken, and leaves no report of an earlier one."""
+    """Whether a run of changed cases is broken, and leaves no report of an earlier one.
+
+    Before the change, it is not: a run of none of the cases says that none ran.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         source = pathlib.Path(cases.packaged_cases())
         shutil.copytree(source, root / "cases")
         shutil.copy(source.parent / "manifest.json", root)
-        change(root / "cases")
         report = root / "report.json"
+
+        def code(**more):
+            given = _options(cases=str(root / "cases"), report=str(report), **options, **more)
+            with contextlib.redirect_stdout(io.StringIO()):
+                return command.run(given)
+
+        before = code(words="\0")
         report.write_text("{}", "utf-8")
-        given = _options(cases=str(root / "cases"), report=str(report), **options)
-        with contextlib.redirect_stdout(io.StringIO()):
-            code = command.run(given)
-        return code == command.BROKEN and not report.exists()
+        change(root / "cases")
+        return (before, code()) == (command.NOTHING_RAN, command.BROKEN) and not report.exists()
 
 
 def _empty_folder(every, device):

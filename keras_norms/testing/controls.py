@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_norms.testing.harness import OURS, Harness
-from keras_norms.testing.kinds import AROUND, SLOW
+from keras_norms.testing.kinds import AROUND, ON_DEMAND
 from keras_norms.testing.manifest import BrokenCases
 from keras_norms.testing.runner import Outcome, run_case
+
+FAILURES = ("failed", "crashed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +27,10 @@ class Mutant:
     Attributes:
         name: What the mistake is.
         classes: The classes that take the place of ours, by the names that the cases use. The
-            mutant runs on the cases that use one of them.
-        kinds: The kinds in `SLOW` that it runs on; it runs on every other kind.
+            mutant runs on the cases that use one of them. What fails without the mistake, too,
+            tells nothing about it, so the mutant does not die of that. Without the mistake, there
+            is ours, or the nearest parent of the class that says `is_right = True` of itself.
+        kinds: The kinds in `ON_DEMAND` that it runs on; it runs on every other kind.
         config: The arguments that a case must have for the mutant to run on it.
         dies_by: The names of exceptions that are its mistake, as where Python decides by a value
             that is not known yet. Any other exception is a bug in the mutant, and shows nothing.
@@ -41,18 +45,22 @@ class Mutant:
     def concerns(self, case):
         """Whether the mutant is to be run on a case."""
         used = {case.target} | AROUND.get(case.kind, set())
-        if not used & set(self.classes) or (case.kind in SLOW and case.kind not in self.kinds):
+        if not used & set(self.classes) or case.kind in ON_DEMAND - set(self.kinds):
             return False
         return all(case.config.get(name) == value for name, value in self.config.items())
 
     def dies_of(self, outcome):
         """Whether an outcome is a wrong result, or the exception that is the mutant's mistake."""
-        is_failure = outcome.status in ("failed", "crashed")
-        return is_failure and outcome.exception in (None, *self.dies_by)
+        return outcome.status in FAILURES and outcome.exception in (None, *self.dies_by)
 
     def harness(self, device):
         """The harness in which the classes of the mutant replace ours."""
         return Harness(OURS.classes() | self.classes, device)
+
+    def harness_without_mistake(self, device):
+        """The harness of the classes that the mutant breaks: ours, where it names no other."""
+        named = {name: _broken_by(made) for name, made in self.classes.items()}
+        return Harness(OURS.classes() | {n: c for n, c in named.items() if c}, device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,13 +103,22 @@ def run_mutant(mutant, cases, *, device="cpu", all_kills=False):
 
     It stops at the first case that kills the mutant, or goes on to find all that do.
     """
-    harness = mutant.harness(device)
+    harness, right = mutant.harness(device), mutant.harness_without_mistake(device)
     outcomes = []
     for case in filter(mutant.concerns, cases):
-        outcomes.append(run_case(case, harness))
-        if mutant.dies_of(outcomes[-1]) and not all_kills:
+        outcome = run_case(case, harness)
+        if outcome.status in FAILURES and run_case(case, right).status != "passed":
+            outcome = Outcome(case, "not applicable", "what the mutant breaks fails, too")
+        outcomes.append(outcome)
+        if mutant.dies_of(outcome) and not all_kills:
             break
     return MutantOutcome(mutant, outcomes)
+
+
+def _broken_by(made):
+    """The nearest parent of a class that says of itself that it is right, or None."""
+    parents = made.__mro__[1:] if isinstance(made, type) else ()
+    return next((parent for parent in parents if vars(parent).get("is_right")), None)
 
 
 def load_controls(folder):

@@ -75,6 +75,30 @@ def test_a_file_without_a_family_is_stale_and_goes(run, tmp_path, capsys):
     assert not left.exists()
 
 
+def expecting(kind, inexact, **changes):
+    """A family of one case, whose result may be off by so much."""
+    each = family(TEXT, *TEXT)
+    ((_, _, (given,)),) = each.case_files()
+    given["kind"] = kind
+    given["expected"]["result"] |= {"inexact": inexact.hex()} | changes
+    return each
+
+
+@pytest.mark.parametrize(
+    ("kind", "inexact", "changes", "code"),
+    [
+        ("forward", 0.07, {}, 0),
+        ("forward", 0.11, {}, 1),
+        ("forward", 1.0, {"values": [["0x0.0p+0", "0x0.0p+0"]] * 2}, 1),
+        ("forward", 0.0, {"values": [["0x0.0p+0", "0x0.0p+0"]] * 2}, 0),
+        ("excess", 1.0, {}, 0),
+    ],
+)
+def test_an_error_that_hides_the_result_is_refused(run, capsys, kind, inexact, changes, code):
+    assert run("--write", expecting(kind, inexact, **changes)) == code
+    assert ("allows an error of what it expects" in capsys.readouterr().out) == bool(code)
+
+
 @pytest.mark.parametrize(
     ("families", "complaint"),
     [

@@ -43,13 +43,17 @@ def shape(case):
 
 
 def folders(tmp_path, name, mutants=MUTANTS):
-    """Cases, and controls in a package of two levels. Its name is used once in a process."""
+    """Cases, and controls in a package of two levels. Its name is used once in a process.
+
+    The second case expects what is wrong, so that no mutant dies of it.
+    """
     file = tmp_path / "cases" / "max_norm" / "cases.json"
     file.parent.mkdir(parents=True)
     right, wrong = vars(case()), json.loads(json.dumps(vars(case(id="b", title="off"))))
     wrong["expected"]["result"]["values"][0][0] = "0x1.0p+0"
-    cases = [{k: v for k, v in each.items() if k != "target"} for each in (right, wrong)]
-    file.write_text(json.dumps({"target": "MaxNorm", "count": 2, "cases": cases}))
+    last = vars(case(id="c", title="the same"))
+    cases = [{k: v for k, v in each.items() if k != "target"} for each in (right, wrong, last)]
+    file.write_text(json.dumps({"target": "MaxNorm", "count": 3, "cases": cases}))
     inner = tmp_path / name / "controls" / "norms"
     inner.mkdir(parents=True)
     for folder in (inner.parents[1], inner.parent, inner):
@@ -99,7 +103,8 @@ def test_two_processes_find_what_one_finds(tmp_path):
     assert one == two
     found, (killed,) = two
     for outcomes in found.values():
-        assert [(o.case.id, o.status) for o in outcomes] == [("a", "passed"), ("b", "failed")]
+        assert [o.case.id for o in outcomes] == ["a", "b", "c"]
+        assert [o.status for o in outcomes] == ["passed", "failed", "passed"]
     assert killed.dead
 
 
@@ -188,11 +193,11 @@ def test_a_mutant_runs_until_a_case_kills_it_or_on_all(tmp_path):
     arguments = (["keras_norms"], *folders(tmp_path, "all_kills"))
     _, (first,) = Suite(*arguments).run()
     _, (every,) = Suite(*arguments, all_kills=True).run()
-    assert (first.killers, every.killers) == (["a"], ["a", "b"])
+    assert (first.killers, every.killers) == (["a"], ["a", "c"])
 
 
 def test_cases_that_can_be_left_out_are_listed_only_where_all_kills_are_known(tmp_path, capsys):
-    """The second case covers what the first does."""
+    """The last case covers what the first does."""
     given = options(*folders(tmp_path, "left_out"), jobs=1, quiet=False)
     assert command.run(given) == command.FAILS
     assert "can be left out" not in capsys.readouterr().out
@@ -200,7 +205,7 @@ def test_cases_that_can_be_left_out_are_listed_only_where_all_kills_are_known(tm
     assert command.run(given) == command.FAILS
     printed = capsys.readouterr().out
     assert "twice: killed by a and 1 more" in printed
-    assert "Can be left out, others cover the same: b" in printed
+    assert "Can be left out, others cover the same: c" in printed
 
 
 def test_the_most_common_shapes_come_first_for_a_mutant():
@@ -215,12 +220,12 @@ def test_the_most_common_shapes_come_first_for_a_mutant():
 def test_what_differs_from_the_manifest_breaks_the_run(tmp_path):
     cases, controls = folders(tmp_path, "listed")
     file = cases / "max_norm" / "cases.json"
-    listed = {"count": 2, "sha256": digest(file.read_text())}
+    listed = {"count": 3, "sha256": digest(file.read_text())}
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"cases": {"max_norm/cases.json": listed}, "controls": {}}))
     found = manifest_beside(cases)
     found.check_cases(cases)
-    assert (found.number_of_cases, found.names_of_controls) == (2, set())
+    assert (found.number_of_cases, found.names_of_controls) == (3, set())
     with pytest.raises(BrokenCases, match=r"These files differ: \['__init__.py', "):
         found.check_controls(controls, [])
     (controls.parent / "manifest.json").write_text('{"cases": {}, "controls": {}}')

@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 import pytest
+from keras import ops
 from one_case import case, expecting, outcome
 from rich.console import Console
 
 import keras_norms as kn
 from keras_norms.testing import controls, runner
+from keras_norms.testing.cases import load_cases, packaged_cases
 from keras_norms.testing.coverage import redundant
 from keras_norms.testing.harness import KERAS, OURS, Harness
 from keras_norms.testing.scores import budget, score, ulp
@@ -110,16 +112,93 @@ def test_a_mutant_may_be_meant_to_crash():
 
     meant = controls.Mutant("broken", {"MaxNorm": broken}, dies_by=("RuntimeError",))
     assert controls.run_mutant(meant, [case()]).dead
-    bad_input = case(kind="raises", expected={"error": "ValueError", "words": []}, inputs={})
-    assert controls.run_mutant(meant, [bad_input]).dead
     other = dataclasses.replace(meant, dies_by=("ValueError",))
     assert not controls.run_mutant(other, [case()]).dead
-    assert not controls.run_mutant(other, [bad_input]).dead
+
+    bad_input = case(
+        kind="raises",
+        config={"max_value": -1.0},
+        expected={"error": "ValueError", "words": []},
+        inputs={},
+    )
+    for mutant, dies in ((meant, True), (other, False)):
+        asked = dataclasses.replace(mutant, kinds=("raises",))
+        assert controls.run_mutant(asked, [bad_input]).dead == dies
 
 
-def test_a_correct_mutant_is_alive():
-    found = controls.run_mutant(controls.Mutant("correct", {"MaxNorm": kn.MaxNorm}), [case()])
+class _Plain:
+    """A max-norm that is right, but checks nothing and ends in float32."""
+
+    is_right = True
+
+    def __init__(self, max_value=2.0, axis=0):
+        self.max_value, self.axis = max_value, axis
+
+    def __call__(self, w):
+        return w * (self.max_value / ops.maximum(self.norm(w), self.max_value))
+
+    def norm(self, w):
+        return ops.sqrt(ops.sum(ops.square(w), self.axis, keepdims=True))
+
+
+class _Squared(_Plain):
+    def norm(self, w):
+        return super().norm(w) ** 2
+
+
+class _Thrice(_Squared):
+    """It makes a mistake of what is wrong already."""
+
+    def __call__(self, w):
+        return 3 * super().__call__(w)
+
+
+class _Unbounded(_Plain):
+    """Its mistake shows only where what it breaks is wrong, too."""
+
+    def __init__(self, max_value=2.0, axis=0):
+        super().__init__(abs(max_value), axis)
+
+
+ALL = load_cases(packaged_cases())
+OF_MAX_NORM = [c for c in ALL if c.target == "MaxNorm" and c.kind in ("forward", "raises")]
+
+
+@pytest.mark.parametrize("correct", [kn.MaxNorm, lambda **config: kn.MaxNorm(**config)])
+def test_a_correct_mutant_is_alive(correct):
+    mutant = controls.Mutant("correct", {"MaxNorm": correct}, kinds=("raises",))
+    found = controls.run_mutant(mutant, OF_MAX_NORM, all_kills=True)
+    assert len(found.outcomes) == len(OF_MAX_NORM)
+    assert not found.killers
     assert not found.dead
+
+
+def test_a_mutant_does_not_die_of_what_it_breaks():
+    mutant = controls.Mutant("plain", {"MaxNorm": _Unbounded}, kinds=("raises",))
+    found = controls.run_mutant(mutant, OF_MAX_NORM, all_kills=True)
+    assert not found.killers
+    assert not found.dead
+    spared = [o for o in found.outcomes if "what the mutant breaks fails" in o.message]
+    assert spared
+    assert {o.status for o in spared} == {"not applicable"}
+
+
+def test_a_mutant_dies_of_its_own_mistake():
+    """That of a parent which is wrong is its own, too."""
+    killers = {}
+    for broken in (_Squared, _Thrice):
+        mutant = controls.Mutant("broken", {"MaxNorm": broken})
+        found = controls.run_mutant(mutant, OF_MAX_NORM, all_kills=True)
+        assert found.dead
+        killers[broken] = set(found.killers)
+    assert killers[_Squared] <= killers[_Thrice]
+
+
+def test_bad_input_is_no_concern_of_a_mutant_that_does_not_name_it():
+    assert not controls.run_mutant(
+        controls.Mutant("plain", {"MaxNorm": _Squared}),
+        [c for c in OF_MAX_NORM if c.kind == "raises"],
+    ).outcomes
 
 
 def test_scores_are_ulp_of_the_exact_value():

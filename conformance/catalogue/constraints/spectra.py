@@ -17,9 +17,13 @@ from conformance.catalogue.inputs import equal, numbers, of
 from conformance.oracles.constraints import spectra
 
 
-def _clip_error(w, dtype, axis=0, **_):
-    """What the docstring promises: 1e-5 of the largest singular value of the weight."""
-    return spectra.largest_singular_value(w, axis) / 10**5
+def _clip_error(w, dtype, max_value=1.0, axis=0, **_):
+    """What the docstring promises: 1e-5 of the largest singular value of the weight.
+
+    Far outside, that is more than the bound, and 1e-4 of the bound times the condition is less.
+    """
+    condition = spectra.condition(w, axis)
+    return min(spectra.largest_singular_value(w, axis) / 10**5, mpf(max_value) * condition / 10**4)
 
 
 def _polar_error(w, dtype, gain=1.0, axis=0):
@@ -134,12 +138,14 @@ def clip():
     spread = numbers("clip spread", (8, 12))
     for exponent in (0, 4, 14, 60, -60):
         w = of(spread.shape, [x * mpf(2) ** exponent for x in spread.entries])
-        title, hunts = _sized(exponent), "one pass; a power that overflows"
-        limits = {"least": 0.0, "most": 0.75, "within": 1e-5}
+        title, hunts = _sized(exponent), "one pass; a power that overflows; zeros"
+        smallest = spectra.largest_singular_value(w) / spectra.condition(w)
+        least = float(min(mpf(0.75), smallest) - _clip_error(w, "float32", **config))
+        limits = {"least": least, "most": 0.75, "within": 1e-5}
         yield CLIP.spectrum(requirement, w, title, hunts, config, **limits)
-        if exponent < 20:
-            yield CLIP.case(requirement, w, title, hunts, config)
+        yield CLIP.case(requirement, w, title, hunts, config)
     huge, title = equal((3, 4), 1.5 * 2.0**126), "a norm that float32 cannot hold"
+    limits["least"] = 0.0  # its rank is 1
     yield CLIP.spectrum(requirement, huge, title, "infinity", config, **limits)
     w = of((2, 2), [0, 1.5 * 2.0**127, -(2.0**126), 0])
     title, hunts = "the largest numbers of float32", "a unit that is not put back"

@@ -15,6 +15,7 @@ class Sorted(Plain, keras.constraints.Constraint):
 
     sparsity: float = 0.5
     axis: object = None
+    is_right = True
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
@@ -48,6 +49,8 @@ def ranks(sizes, after_equals=False):
 
 class FirstOfEquals(Sorted):
     """What is right, by ranks."""
+
+    is_right = True
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
@@ -117,6 +120,7 @@ class Blocks(Plain, keras.constraints.Constraint):
     n: int = 2
     m: int = 4
     axis: object = 0
+    is_right = True
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
@@ -179,6 +183,7 @@ class Units(Plain, keras.constraints.Constraint):
 
     sparsity: float = 0.5
     axis: object = 0
+    is_right = True
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
@@ -217,6 +222,7 @@ class LastUnits(Units):
 @dataclasses.dataclass(frozen=True)
 class Masked(keras.constraints.Constraint):
     mask: object
+    is_right = True
 
     def __hash__(self):
         return 0  # a config holds a dict

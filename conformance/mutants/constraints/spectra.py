@@ -5,6 +5,7 @@ import dataclasses
 import keras
 from keras import ops
 
+import keras_norms as kn
 from conformance.mutants.plain import Plain, norms, rows_of, with_rows
 from keras_norms.numerics import polar, spectra, spectral_sets
 from keras_norms.testing.controls import Mutant
@@ -17,6 +18,7 @@ class _MaxSpectralNorm(Plain, keras.constraints.Constraint):
     max_value: float = 1.0
     mode: str = "clip"
     axis: object = 0
+    is_right = True
 
     def __call__(self, w):
         return with_rows(w, self.axis, self.put(rows_of(w, self.axis)))
@@ -119,6 +121,7 @@ class OtherGroups(_MaxSpectralNorm):
 class _Orthogonal(Plain, keras.constraints.Constraint):
     gain: float = 1.0
     axis: object = 0
+    is_right = True
 
     def __call__(self, w):
         return with_rows(w, self.axis, self.gain * self.factor(rows_of(w, self.axis)))
@@ -155,9 +158,10 @@ class GainSquared(_Orthogonal):
         return super().factor(rows) * self.gain
 
 
-class ZerosStay(_Orthogonal):
-    def factor(self, rows):
-        return polar.sign(rows)
+class ZerosStay(kn.Orthogonal):
+    def __call__(self, w):
+        w = ops.convert_to_tensor(w)
+        return ops.where(ops.all(w == 0), w, super().__call__(w))
 
 
 class WithoutLastSteps(_Orthogonal):

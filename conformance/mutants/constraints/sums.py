@@ -7,18 +7,25 @@ import keras
 import numpy as np
 from keras import ops
 
+import keras_norms as kn
 from conformance.mutants.plain import Plain, axes, peaks, sums
 from keras_norms.testing.controls import Mutant
 
 
 @dataclasses.dataclass(frozen=True)
-class RunningSums(Plain, keras.constraints.Constraint):
+class _Simplex(Plain, keras.constraints.Constraint):
     total: float = 1.0
     axis: object = 0
+    is_right = True
 
     def __call__(self, w):
         return ops.cast(self.nearest(ops.cast(w, "float32")), w.dtype)
 
+    def nearest(self, v):
+        return kn.Simplex(self.total, self.axis)(v)
+
+
+class RunningSums(_Simplex):
     def nearest(self, v):
         """The textbook sorts, and takes running sums, here in float32."""
         rank = len(v.shape)
@@ -36,19 +43,19 @@ class RunningSums(Plain, keras.constraints.Constraint):
         return ops.transpose(found, np.argsort(order).tolist())
 
 
-class Softmax(RunningSums):
+class Softmax(_Simplex):
     def nearest(self, v):
         e = ops.exp(v - peaks(v, self.axis))
         return self.total * e / sums(e, self.axis)
 
 
-class RescaledPositivePart(RunningSums):
+class RescaledPositivePart(_Simplex):
     def nearest(self, v):
         positive = ops.relu(v)
         return self.total * positive / ops.maximum(sums(positive, self.axis), 1e-30)
 
 
-class PlainMichelot(RunningSums):
+class PlainMichelot(_Simplex):
     """Newton's iteration without a shift by the peak: large entries cost the threshold digits."""
 
     def nearest(self, v):
@@ -73,6 +80,7 @@ class Centered(Plain, keras.constraints.Constraint):
     """The textbook: one mean, in float32."""
 
     axis: object = 0
+    is_right = True
 
     def __call__(self, w):
         v = ops.cast(w, "float32")

@@ -15,6 +15,7 @@ class _Lasso(Plain, keras.regularizers.Regularizer):
     factor: float = 0.01
     axis: object = 0
     size_scaled: bool = True
+    is_right = True
 
     def __call__(self, x):
         x = ops.cast(x, "float32")
@@ -24,11 +25,16 @@ class _Lasso(Plain, keras.regularizers.Regularizer):
         return math.sqrt(count) if self.size_scaled else 1
 
     def penalty(self, x, rows):
-        return self.scale(rows.shape[1]) * ops.sum(norms(x, self.axis))
+        squares = ops.sum(ops.square(rows), axis=1)
+        found = ops.where(squares > 0, ops.sqrt(ops.where(squares > 0, squares, 1.0)), 0.0)
+        return self.scale(rows.shape[1]) * ops.sum(found)
 
 
 class NanAtZero(_Lasso):
     """The root of 0 has an infinite slope."""
+
+    def penalty(self, x, rows):
+        return self.scale(rows.shape[1]) * ops.sum(norms(x, self.axis))
 
 
 class NeverScaled(_Lasso):
@@ -50,23 +56,30 @@ class SquaredNorms(_Lasso):
 class _Hoyer(Plain, keras.regularizers.Regularizer):
     factor: float = 0.01
     axis: object = None
+    is_right = True
 
     def __call__(self, x):
         x = ops.cast(x, "float32")
         return self.factor * ops.sum(self.ratio(x))
 
     def ratio(self, x):
-        return ops.square(sums(ops.abs(x), self.axis)) / sums(ops.square(x), self.axis)
+        squares = sums(ops.square(x), self.axis)
+        return self.over(ops.square(sums(ops.sign(x) * x, self.axis)), squares)
+
+    def over(self, numerator, squares):
+        return numerator / ops.where(squares == 0, 1.0, squares)
 
 
 class HoyerAtZero(_Hoyer):
     """0 / 0 for zeros."""
 
+    def over(self, numerator, squares):
+        return numerator / squares
+
 
 class HoyerWithEpsilon(_Hoyer):
-    def ratio(self, x):
-        squares = sums(ops.square(x), self.axis) + 1e-7
-        return ops.square(sums(ops.abs(x), self.axis)) / squares
+    def over(self, numerator, squares):
+        return numerator / (squares + 1e-7)
 
 
 class HoyerNotSquared(_Hoyer):
@@ -80,6 +93,7 @@ class _Divergence(Plain, keras.regularizers.Regularizer):
 
     factor: float = 0.01
     rho: float = 0.05
+    is_right = True
 
     def __call__(self, x):
         divides = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 14)

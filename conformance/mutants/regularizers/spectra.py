@@ -14,6 +14,7 @@ from keras_norms.testing.controls import Mutant
 class _Orthogonal(Plain, keras.regularizers.Regularizer):
     factor: float = 0.01
     mode: str = "rows"
+    swapped, with_diagonal, is_right = False, False, True
 
     def __call__(self, x):
         x = ops.cast(x, "float32")
@@ -28,11 +29,11 @@ class _Orthogonal(Plain, keras.regularizers.Regularizer):
 
 
 class RowsForColumns(_Orthogonal):
-    swapped, with_diagonal = True, False
+    swapped = True
 
 
 class DiagonalCounted(_Orthogonal):
-    swapped, with_diagonal = False, True
+    with_diagonal = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,21 +41,29 @@ class _Soft(Plain, keras.regularizers.Regularizer):
     factor: float = 0.01
     mode: str = "frobenius"
     axis: object = 0
+    is_right = True
 
     def __call__(self, x):
         rows = rows_of(x, self.axis)
         return self.factor * self.distance(rows, ops.transpose(rows))
 
     def distance(self, rows, columns):
-        """Frobenius and double, as in the paper."""
-        one = ops.sum(ops.square(rows @ columns - ops.eye(rows.shape[0])))
+        """As in the paper, without its spectral mode."""
+        gap = rows @ columns - ops.eye(rows.shape[0])
+        if self.mode in ("coherence", "mc"):
+            return self.largest(gap)
+        one = ops.sum(ops.square(gap))
         if self.mode in ("double", "dso"):
             one = one + ops.sum(ops.square(columns @ rows - ops.eye(rows.shape[1])))
         return one
 
+    def largest(self, gap):
+        return ops.amax(ops.append(ops.zeros(1), ops.abs(gap)))
+
 
 class FrobeniusForCoherence(_Soft):
-    pass
+    def largest(self, gap):
+        return ops.sum(ops.square(gap))
 
 
 class OtherSide(_Soft):
@@ -78,17 +87,15 @@ class OneSideOnly(_Soft):
 
 
 class CoherenceWithoutDiagonal(_Soft):
-    def distance(self, rows, columns):
-        if self.mode not in ("coherence", "mc"):
-            return super().distance(rows, columns)
-        pairs = (rows @ columns) * (1 - ops.eye(rows.shape[0]))
-        return ops.amax(ops.append(ops.zeros(1), ops.abs(pairs)))
+    def largest(self, gap):
+        return super().largest(gap * (1 - ops.eye(gap.shape[0])))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Spectral(Plain, keras.regularizers.Regularizer):
     factor: float = 0.01
     axis: object = 0
+    is_right = True
 
     def __call__(self, x):
         rows = rows_of(x, self.axis)

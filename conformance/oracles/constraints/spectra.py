@@ -58,8 +58,8 @@ def cosines(few, many):
 
 
 def condition(w, axis=0):
-    """The largest singular value over the smallest."""
+    """The largest singular value over the smallest; infinite without full rank."""
     if not any(w.entries):
         return mpf(1)
     values = singular_values(rows_of(w, axis))
-    return values[0] / values[-1]
+    return values[0] / values[-1] if values[-1] else mpf("inf")

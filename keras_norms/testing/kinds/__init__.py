@@ -8,6 +8,9 @@ from keras_norms.testing.kinds.parallel import PARALLEL
 KINDS = values.KINDS | objects.KINDS | training.KINDS | models.KINDS
 # Kinds that compile, train or save: a case of them takes seconds, not milliseconds.
 SLOW = {"jit", "traced", "training", "bounded", "save_load"}
+# What a mutant runs on only if it names it: nearly all mutants are plain classes, which check no
+# argument, and would die of that alone.
+ON_DEMAND = SLOW | {"raises"}
 # The classes of Keras that a kind uses beside the target.
 AROUND = {
     "conv_layout": {"Conv2D"},
