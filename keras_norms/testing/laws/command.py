@@ -2,10 +2,12 @@
 
 import importlib
 import inspect
+import re
 
 from keras_norms.setting import Setting
 from keras_norms.testing.exit_codes import CONFORMS, FAILS, NOTHING_RAN, USAGE
 from keras_norms.testing.laws.asking import (
+    NEEDS,
     check_is_map,
     checks,
     left_out,
@@ -69,6 +71,9 @@ def _ask(console, target, every, shapes, words):
             broken += 1
             reason = str(error).splitlines() or [type(error).__name__]
             console.print(f"FAILED {check!r}: {reason[0]}", markup=False)
+            weights = _weights(check, error)
+            if weights is not None:
+                console.print(f"    for w = {weights}", markup=False)
         else:
             console.print(f"passed {check!r}")
     for reason, laws in left_out(target, shapes).items():
@@ -78,3 +83,12 @@ def _ask(console, target, every, shapes, words):
     rest = len(every) - len(todo)
     console.print(held + (f"; -k left out {rest} more" if rest else ""), markup=False)
     return FAILS if broken else CONFORMS
+
+
+def _weights(check, error):
+    """The least weights that break a law, as hypothesis notes them on an error; None if any do."""
+    if check.law in NEEDS["get_config"]:
+        return None
+    notes = "\n".join(getattr(error, "__notes__", ()))
+    found = re.search(r"\bw=(.*?),\n\)", notes, re.DOTALL)
+    return found and re.sub(r"\s*\n\s*", " ", found[1])
