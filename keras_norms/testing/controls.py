@@ -28,8 +28,9 @@ class Mutant:
         name: What the mistake is.
         classes: The classes that take the place of ours, by the names that the cases use. The
             mutant runs on the cases that use one of them. What fails without the mistake, too,
-            tells nothing about it, so the mutant does not die of that. Without the mistake, there
-            is ours, or the nearest parent of the class that says `is_right = True` of itself.
+            tells nothing about it, so the mutant does not die of that, unless it raises another
+            exception. Without the mistake, there is ours, or the nearest parent of the class that
+            says `is_right = True` of itself.
         kinds: The kinds in `ON_DEMAND` that it runs on; it runs on every other kind.
         config: The arguments that a case must have for the mutant to run on it.
         dies_by: The names of exceptions that are its mistake, as where Python decides by a value
@@ -107,12 +108,17 @@ def run_mutant(mutant, cases, *, device="cpu", all_kills=False):
     outcomes = []
     for case in filter(mutant.concerns, cases):
         outcome = run_case(case, harness)
-        if outcome.status in FAILURES and run_case(case, right).status != "passed":
+        if outcome.status in FAILURES and _fails_so(run_case(case, right), outcome):
             outcome = Outcome(case, "not applicable", "what the mutant breaks fails, too")
         outcomes.append(outcome)
         if mutant.dies_of(outcome) and not all_kills:
             break
     return MutantOutcome(mutant, outcomes)
+
+
+def _fails_so(outcome, other):
+    """Whether a case does not pass, and another outcome's exception does not set that apart."""
+    return outcome.status != "passed" and other.exception in (None, outcome.exception)
 
 
 def _broken_by(made):

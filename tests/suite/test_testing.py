@@ -183,6 +183,38 @@ def test_a_mutant_does_not_die_of_what_it_breaks():
     assert {o.status for o in spared} == {"not applicable"}
 
 
+class _Untraceable(_Plain):
+    """What a compiler refuses, say."""
+
+    def norm(self, w):
+        raise NotImplementedError
+
+
+class _Broken(_Untraceable):
+    def norm(self, w):
+        raise TypeError
+
+
+class _Deaf(_Untraceable):
+    def norm(self, w):
+        return super().norm(w) + 1
+
+
+@pytest.mark.parametrize(("broken", "dies"), [(_Broken, True), (_Deaf, False)])
+def test_an_exception_of_another_type_is_the_mistake_of_a_mutant(broken, dies):
+    """Where what it breaks raises one, too."""
+
+    class Right(_Untraceable):
+        is_right = True
+
+    class Mutant(broken, Right):
+        pass
+
+    meant = ("TypeError", "NotImplementedError")
+    mutant = controls.Mutant("broken", {"MaxNorm": Mutant}, dies_by=meant)
+    assert controls.run_mutant(mutant, [case()]).dead == dies
+
+
 def test_a_mutant_dies_of_its_own_mistake():
     """That of a parent which is wrong is its own, too."""
     killers = {}

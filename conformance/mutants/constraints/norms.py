@@ -98,10 +98,14 @@ class NotApplied(_MaxNorm):
 
 
 class PythonDecides(_MaxNorm):
-    """It gives the right result, but Python looks at a value while it runs."""
+    """It gives the right result, but Python looks at a value while it runs.
 
-    def bounded(self, w):
-        return super().bounded(w) if float(ops.sum(w)) != 0 else w
+    It does so before it calls any operation of Keras, which a compiler may not know how to trace.
+    """
+
+    def __call__(self, w):
+        first = float(w[(0,) * len(w.shape)])
+        return super().__call__(w * 1 if first == 0 else w)
 
 
 class StoppedGradient(_MaxNorm):
